@@ -1,0 +1,349 @@
+"""replica-access.toml: load and validate it.
+
+``load`` is the only way in. Everything that is wrong with a file is reported at once, each with line (where known), key
+and what is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from replica_access.errors import SpecError
+from replica_access.model import shown
+from replica_access.patterns import Exclusion
+
+DEFAULT_PATH = Path("replica-access.toml")
+
+MAX_NAME_BYTES = 63
+"""NAMEDATALEN - 1: longer identifiers are cut by the server, silently."""
+
+
+def _name(value: str) -> str:
+    if not value:
+        raise ValueError("a name cannot be empty")
+    if "\0" in value:
+        raise ValueError("a name cannot contain a zero byte")
+    if len(value.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
+        raise ValueError(f"PostgreSQL would cut this name: {MAX_NAME_BYTES} bytes are allowed")
+    return value
+
+
+def _role_name(value: str) -> str:
+    if value.startswith(("pg_", "rds")):
+        raise ValueError("names that begin with pg_ or rds belong to PostgreSQL and RDS")
+    if value in {"public", "none", "current_user", "session_user", "current_role"}:
+        raise ValueError("PostgreSQL reserves this name")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+RoleName = Annotated[str, AfterValidator(_name), AfterValidator(_role_name)]
+InstanceId = Annotated[
+    str, Field(pattern=r"^(?:arn:aws[\w-]*:rds:[\w-]+:\d{12}:db:)?[A-Za-z](?:-?[A-Za-z0-9])*$", max_length=255)
+]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+
+class Aws(_Table):
+    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    profile: str | None = None
+    account: str | None = Field(None, pattern=r"^\d{12}$")
+
+
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+
+class Primary(_Table):
+    instance: InstanceId | None = None
+    dsn: str | None = None
+    database: Name = "postgres"
+    admin_secret: str | None = None
+    auth: Literal["password", "iam"] = "password"
+    sslmode: SslMode | None = None
+    sslrootcert: str | None = None
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Primary:
+        if (self.instance is None) == (self.dsn is None):
+            raise ValueError("give either instance (RDS) or dsn (any server)")
+        if self.dsn is not None and re.search(r"password\s*=|^postgres(ql)?://[^/@]*:[^/@]*@", self.dsn):
+            raise ValueError("a password does not belong into the spec: use PGPASSWORD, a pgpass file or admin_secret")
+        return self
+
+
+class Replica(_Table):
+    instance: InstanceId | None = None
+    dsn: str | None = None
+    instance_class: str | None = Field(None, alias="class", pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")
+    publicly_accessible: bool = True
+    subnet_group: str = "auto"
+    parameters: Mapping[str, str] = Field(default_factory=dict)
+    deletion_protection: bool = True
+    iam_authentication: bool = False
+    tags: Mapping[str, str] = Field(default_factory=dict)
+
+    _one_address = Primary._one_address  # the same rule: instance or dsn, no password
+
+
+class Allow(_Table):
+    cidr: str
+    note: str = Field("", max_length=200)
+    expires: date | None = None
+
+    @field_validator("cidr")
+    @classmethod
+    def _canonical(cls, value: str) -> str:
+        """Return the network as EC2 stores it: without host bits."""
+        try:
+            return str(ipaddress.ip_network(value, strict=False))
+        except ValueError:
+            raise ValueError("not an address or network; write 203.0.113.7/32 or 2001:db8::/48") from None
+
+
+class Network(_Table):
+    security_groups: tuple[str, ...] = ()
+    allow: tuple[Allow, ...] = ()
+
+
+Settings = Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$.]*$")], str]
+
+
+class RoleSpec(_Table):
+    comment: str | None = None
+    member_of: tuple[RoleName, ...] = ()
+    settings: Settings = Field(default_factory=dict)
+
+
+class UserSpec(RoleSpec):
+    auth: Literal["password", "iam"] = "password"
+    connection_limit: int = Field(-1, ge=-1)
+    valid_until: date | None = None
+    secret: str | None = None
+
+
+class GrantSpec(_Table):
+    to: RoleName
+    databases: tuple[Name, ...] = Field(min_length=1)
+    schemas: tuple[Name, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    privileges: tuple[Literal["read"], ...] = ("read",)
+    creators: Literal["auto"] | tuple[Name, ...] = "auto"
+    future: bool = True
+
+    @field_validator("exclude")
+    @classmethod
+    def _parsable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            Exclusion.parse(text)
+        return value
+
+
+class Spec(_Table):
+    """The declared access.
+
+    `roles` and `users` are readers: groups and logins. Everything else is what design.md's section "Spec" says.
+    """
+
+    version: Literal[1]
+    aws: Aws = Aws(region=None, profile=None, account=None)
+    primary: Primary
+    replica: Replica | None = None
+    network: Network = Network()
+    roles: Mapping[RoleName, RoleSpec] = Field(default_factory=dict)
+    users: Mapping[RoleName, UserSpec] = Field(default_factory=dict)
+    grants: tuple[GrantSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        if both := sorted(set(self.roles) & set(self.users)):
+            raise ValueError(f"{shown(both[0])} is a role and a user; one role cannot be both")
+        declared = {**self.roles, **self.users}
+        for name, role in declared.items():
+            for group in role.member_of:
+                if group not in self.roles:
+                    raise ValueError(
+                        f"users.{shown(name)}.member_of names {shown(group)}, which is no [roles.…] of this spec"
+                    )
+        for number, grant in enumerate(self.grants, 1):
+            if grant.to not in declared:
+                raise ValueError(
+                    f"grants[{number}].to names {shown(grant.to)}, which is no role or user of this spec; "
+                    f"defined are: {', '.join(map(shown, declared)) or 'none'}"
+                )
+        if self.replica is not None and (self.primary.instance is None) != (self.replica.instance is None):
+            raise ValueError("primary and replica must both be RDS instances or both be given by dsn")
+        self._no_membership_cycle()
+        return self
+
+    def _no_membership_cycle(self) -> None:
+        for start in self.roles:
+            seen, todo = set[str](), list(self.roles[start].member_of)
+            while todo:
+                name = todo.pop()
+                if name == start:
+                    raise ValueError(f"roles.{shown(start)} is a member of itself through member_of")
+                if name not in seen:
+                    seen.add(name)
+                    todo.extend(self.roles[name].member_of)
+
+    @property
+    def on_rds(self) -> bool:
+        return self.primary.instance is not None
+
+    def groups_of(self, name: str) -> set[str]:
+        """Return the roles of this spec that `name` is in, directly or through others, itself included."""
+        found, todo = set[str](), [name]
+        while todo:
+            if (role := todo.pop()) not in found:
+                found.add(role)
+                declared = self.roles.get(role) or self.users.get(role)
+                todo.extend(declared.member_of if declared else ())
+        return found
+
+    def grants_of(self, name: str) -> Iterator[GrantSpec]:
+        """Yield the grants that reach `name`, directly or through a group."""
+        groups = self.groups_of(name)
+        return (grant for grant in self.grants if grant.to in groups)
+
+    def secret_of(self, user: str) -> str:
+        """Return where the password of `user` is kept: a Secrets Manager id, or ``file:PATH``."""
+        declared = self.users[user].secret
+        if declared is not None:
+            return declared
+        return f"replica-access/{user}" if self.on_rds else f"file:{user}.password"
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Spec:
+    """Read and validate `path`.
+
+    :raises SpecError: names everything that is wrong at once, each with its line where that is known.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError(
+            f"There is no spec {path}.", "Write one with `replica-access init`, or name yours with --spec FILE."
+        ) from None
+    except IsADirectoryError:
+        raise SpecError(f"{path} is a directory.", "Name the file with --spec FILE.") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} is not UTF-8 (byte {error.start}).", "Save it as UTF-8, as TOML requires.") from None
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, origin: str = "spec") -> Spec:
+    """Validate `text`; `origin` is the file name that errors mention.
+
+    :raises SpecError: as `load` does.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{origin} is not TOML: {error}.", "Mend that line.") from None
+    try:
+        return Spec.model_validate(values)
+    except ValidationError as error:
+        problems = dict.fromkeys(_problem(item, values, text, origin) for item in error.errors())
+        raise SpecError("\n".join(problems), "`replica-access init` writes a commented example.") from None
+
+
+def _problem(item: Any, values: Any, text: str, origin: str) -> str:
+    keys = _real_keys(item["loc"], values)
+    line = _line_of(keys, text)
+    where = f"{origin}:{line}" if line else origin
+    message = item["msg"].removeprefix("Value error, ")
+    match item["type"]:
+        case "extra_forbidden":
+            allowed = _allowed(keys[:-1])
+            message = "unknown key" + (f"; allowed here: {', '.join(allowed)}" if allowed else "")
+        case "missing":
+            message = "is missing"
+        case _ if isinstance(item["input"], str):
+            message = f"{item['input']!r}: {message}"
+    dotted = _dotted(keys)
+    return f"{where}: {dotted}: {message}." if dotted else f"{where}: {message}."
+
+
+def _real_keys(location: tuple[int | str, ...], values: Any) -> list[int | str]:
+    """Return `location` without the names that pydantic adds for the branches of a union."""
+    keys: list[int | str] = []
+    for step, key in enumerate(location):
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            if step < len(location) - 1 or not isinstance(values, dict):
+                continue
+        keys.append(key)
+    return keys
+
+
+def _dotted(keys: list[int | str]) -> str:
+    out = ""
+    for key in keys:
+        out += f"[{key + 1}]" if isinstance(key, int) else ("." if out else "") + str(key)
+    return out
+
+
+def _allowed(keys: list[int | str]) -> list[str]:
+    """Return the keys that the table at `keys` may have."""
+    table: Any = Spec
+    for key in keys:
+        if isinstance(key, int):
+            continue
+        if table in {"roles", "users"}:
+            table = RoleSpec if table == "roles" else UserSpec
+            continue
+        table = {"aws": Aws, "primary": Primary, "replica": Replica, "network": Network, "allow": Allow}.get(
+            str(key), {"grants": GrantSpec, "roles": "roles", "users": "users"}.get(str(key))
+        )
+    if not (isinstance(table, type) and issubclass(table, BaseModel)):
+        return []
+    return [info.alias or name for name, info in table.model_fields.items()]
+
+
+def _line_of(keys: list[int | str], text: str) -> int | None:
+    """Return the line that `keys` lead to, as far as they can be followed in the text; TOML parsers do not tell."""
+    names = [str(key) for key in keys if not isinstance(key, int)]
+    numbers = [key for key in keys if isinstance(key, int)]
+    nth = numbers[0] if numbers else 0
+    line_of_table: int | None = None
+    current: list[str] = []
+    seen_tables = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if header := re.match(r"^(\[\[?)\s*([^\]]+?)\s*\]", stripped):
+            current = [part.strip().strip("\"'") for part in header[2].split(".")]
+            is_array = header[1] == "[["
+            if names[: len(current)] == current:
+                if not is_array or seen_tables == nth:
+                    line_of_table = number
+                seen_tables += is_array
+            continue
+        if assignment := re.match(r"""^(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""", stripped):
+            key = next(group for group in assignment.groups() if group)
+            rest = names[len(current) :]
+            array_ok = not numbers or seen_tables == nth + 1 or seen_tables == 0
+            if names[: len(current)] == current and rest[:1] == [key] and array_ok:
+                return number
+    return line_of_table
+
+
+def valid_until_text(day: date) -> str:
+    """Return the last moment of `day` in UTC, as VALID UNTIL takes it: a login works until the day named is over."""
+    return datetime.combine(day, datetime.max.time()).strftime("%Y-%m-%d 23:59:59+00")
