@@ -162,11 +162,16 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The shared catalogs of one server, read in one snapshot."""
+    """The shared catalogs of one server, read in one snapshot.
+
+    :param version: ``server_version_num``: 170010 for 17.10.
+    :param patched_by_rds: the server is RDS's own build, which lets rds_superuser grant roles without ADMIN OPTION.
+    """
 
     system_identifier: str
     version: int
     in_recovery: bool
+    patched_by_rds: bool
     admin: Oid
     roles: Mapping[Oid, Role]
     memberships: tuple[Membership, ...]
@@ -174,6 +179,26 @@ class Cluster:
 
     def role(self, name: str) -> Role | None:
         return next((role for role in self.roles.values() if role.name == name), None)
+
+    def reached_from(self, role: Oid) -> frozenset[Oid]:
+        """Return the roles whose privileges `role` has without SET ROLE, itself included; PUBLIC is not among them."""
+        found, todo = set[Oid](), [role]
+        while todo:
+            if (here := todo.pop()) not in found:
+                found.add(here)
+                todo.extend(m.role for m in self.memberships if m.member == here and m.inherit)
+        return frozenset(found)
+
+    def members_of(self, role: Oid) -> frozenset[Oid]:
+        """Return the roles that have the privileges of `role` without SET ROLE, itself left out."""
+        found, todo = set[Oid](), [role]
+        while todo:
+            here = todo.pop()
+            for m in self.memberships:
+                if m.role == here and m.inherit and m.member not in found:
+                    found.add(m.member)
+                    todo.append(m.member)
+        return frozenset(found - {role})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +232,7 @@ class Relations:
 
     :param reader: 0 where the reader does not exist yet and has what PUBLIC has.
     :param total: how many there are.
-    :param missing: those that the reader cannot read: ``(kind, name)`` with kind as in `KINDS`, ordered.
+    :param missing: those that the reader cannot read: ``(name, kind)`` with kind as in `KINDS`, ordered.
     """
 
     reader: Oid

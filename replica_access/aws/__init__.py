@@ -1,0 +1,1 @@
+"""AWS: boto3 stays in here."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: psycopg stays in here."""

@@ -1,0 +1,144 @@
+"""Read what a server has: each database in one snapshot, as few statements as it takes, nothing but what matters.
+
+What is read of relations is only what a reader cannot read, so that size costs the server a scan and us nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from replica_access.errors import WrongServer
+from replica_access.model import (
+    PUBLIC,
+    Cluster,
+    Database,
+    DatabaseCatalog,
+    DefaultPrivileges,
+    Membership,
+    Oid,
+    Relations,
+    Role,
+    Schema,
+)
+from replica_access.postgres.connect import database_error
+from replica_access.postgres.queries import load
+
+OLDEST_VERSION = 130000
+
+
+def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
+    """Read the shared catalogs in one snapshot.
+
+    :raises WrongServer: a version that is too old.
+    :raises DatabaseError: a query failed.
+    """
+    with _snapshot(connection, "the shared catalogs"):
+        server = _rows(connection, "catalog_server")[0]
+        if server.version < OLDEST_VERSION:
+            raise WrongServer(
+                f"The server is PostgreSQL {server.version // 10000}, which is not supported.",
+                f"PostgreSQL {OLDEST_VERSION // 10000} or newer is needed.",
+            )
+        roles = {row.oid: _role(row) for row in _rows(connection, "catalog_roles")}
+        memberships = tuple(Membership(*row) for row in _rows(connection, "catalog_memberships"))
+        databases = {row.name: _database(row) for row in _rows(connection, "catalog_databases")}
+    return Cluster(
+        system_identifier=server.system_identifier,
+        version=server.version,
+        in_recovery=server.in_recovery,
+        patched_by_rds=server.patched_by_rds,
+        admin=int(server.admin),
+        roles=roles,
+        memberships=memberships,
+        databases=databases,
+    )
+
+
+def read_database(
+    connection: psycopg.Connection[Any],
+    cluster: Cluster,
+    database: str,
+    readers: Mapping[str, Callable[[str], bool]],
+) -> DatabaseCatalog:
+    """Read the database that `connection` is in, in one snapshot.
+
+    :param readers: for each reader, which schemas it is meant to read.
+    :raises DatabaseError: a query failed.
+    """
+    with _snapshot(connection, f"the catalog of {database}"):
+        schemas = {row.oid: _schema(row) for row in _rows(connection, "catalog_schemas")}
+        defaults = tuple(
+            DefaultPrivileges(row.creator, row.schema, row.kind, frozenset(row.readable_by))
+            for row in _rows(connection, "catalog_defaults")
+        )
+        asked = sorted(set(_asked(cluster, schemas, readers)))
+        relations = _rows(
+            connection,
+            "catalog_relations",
+            {"readers": [reader for reader, _ in asked], "schemas": [schema for _, schema in asked]},
+        )
+    return DatabaseCatalog(
+        name=database,
+        owner=cluster.databases[database].owner,
+        schemas=schemas,
+        default_privileges=defaults,
+        relations=tuple(
+            Relations(row.reader, row.schema, row.owner, row.total, tuple(sorted((m[1:], m[0]) for m in row.missing)))
+            for row in relations
+        ),
+    )
+
+
+def _asked(
+    cluster: Cluster, schemas: Mapping[Oid, Schema], readers: Mapping[str, Callable[[str], bool]]
+) -> Iterator[tuple[Oid, Oid]]:
+    for name, wants in readers.items():
+        role = cluster.role(name)
+        for schema in schemas.values():
+            if wants(schema.name):
+                yield (role.oid if role else PUBLIC, schema.oid)
+
+
+@contextmanager
+def _snapshot(connection: psycopg.Connection[Any], what: str) -> Iterator[None]:
+    try:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        raise database_error(error, f"Reading {what}") from error
+    finally:
+        if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.rollback()
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(load(query), parameters or {}).fetchall()
+
+
+def _role(row: Any) -> Role:
+    values = row._asdict()
+    values["settings"] = dict(setting.partition("=")[::2] for setting in row.settings)
+    return Role(**values)
+
+
+def _database(row: Any) -> Database:
+    return Database(
+        oid=row.oid,
+        name=row.name,
+        owner=row.owner,
+        connect=frozenset(row.connect),
+        create=frozenset(row.create),
+        allows_connections=row.allows_connections,
+        default_acl=row.default_acl,
+    )
+
+
+def _schema(row: Any) -> Schema:
+    return Schema(row.oid, row.name, row.owner, frozenset(row.usage), frozenset(row.create))
