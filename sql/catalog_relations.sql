@@ -13,7 +13,7 @@ SELECT asked.reader::bigint AS reader,
                        ELSE pg_catalog.has_table_privilege(asked.reader, c.oid, 'SELECT')
                      END),
          '{}') AS missing
-  FROM pg_catalog.unnest(%(readers)s::oid[], %(schemas)s::oid[]) AS asked (reader, schema)
+  FROM ROWS FROM (pg_catalog.unnest(%(readers)s::oid[]), pg_catalog.unnest(%(schemas)s::oid[])) AS asked (reader, schema)
   JOIN pg_catalog.pg_class c ON c.relnamespace = asked.schema
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
  GROUP BY asked.reader, c.relnamespace, c.relowner

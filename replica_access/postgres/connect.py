@@ -21,7 +21,7 @@ STATEMENT_TIMEOUT_S = 300
 LOCK_TIMEOUT_S = 5
 IDLE_IN_TRANSACTION_TIMEOUT_S = 60
 
-type_names = ("text", "name", "varchar", "bpchar", "unknown", '"char"')
+_TEXT_TYPES = ("text", "name", "varchar", "bpchar", "\"char\"")
 
 
 class _NameLoader(Loader):
@@ -75,7 +75,7 @@ def connect(
 
 
 def _prepare(connection: psycopg.Connection[Any], read_only: bool, statement_timeout_s: float) -> None:
-    for name in type_names:
+    for name in _TEXT_TYPES:
         connection.adapters.register_loader(name, _NameLoader)
     connection.adapters.register_dumper(str, _NameDumper)
     encoding = connection.info.parameter_status("server_encoding")

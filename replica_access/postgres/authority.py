@@ -1,0 +1,97 @@
+"""May the admin act for an owner? And what has to be joined for it, for the length of a transaction.
+
+The rules are the server's (aclchk.c, user.c): a GRANT needs the privileges of the owner, or its grant options; until
+PostgreSQL 15 CREATEROLE may grant any role that is no superuser; since 16 it needs ADMIN OPTION on that role, which RDS
+waives for rds_superuser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from replica_access.model import PUBLIC, Cluster, Oid, Role, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the admin may not act for a role, and who could."""
+
+    reason: str
+    by: str
+
+
+class Authority:
+    """What the admin of one server may do there; answers only, no state."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.admin = cluster.roles[cluster.admin]
+        self.reach = cluster.reached_from(cluster.admin)
+        self.options = cluster.version >= 160000
+
+    def owner_of(self, owner: Oid, database_owner: Oid) -> Oid:
+        """Return the role to act as: pg_database_owner stands for the owner of the database."""
+        role = self.cluster.roles.get(owner)
+        return database_owner if role is not None and role.name == "pg_database_owner" else owner
+
+    def acts_as(self, owner: Oid) -> bool:
+        """Whether the admin has the rights of `owner` already."""
+        return self.admin.superuser or owner in self.reach
+
+    def refusal(self, owner: Oid) -> Refusal | None:
+        """Return why the admin may neither act for `owner` nor join it; ``None`` where it may."""
+        if self.acts_as(owner):
+            return None
+        role = self.cluster.roles.get(owner)
+        if role is None:
+            return Refusal(f"its owner (role {owner}) does not exist any more", "a superuser")
+        if role.superuser:
+            return Refusal(f"{shown(role.name)} is a superuser, which {self._me} may not join", f"{shown(role.name)}")
+        if role.is_system:
+            return Refusal(f"{shown(role.name)} is a system role, which is never joined", "a superuser")
+        if not self.admin.inherit and not self.options:
+            return Refusal(
+                f"{self._me} has NOINHERIT, so joining {shown(role.name)} would give it nothing", shown(role.name)
+            )
+        if self.may_grant(role):
+            return None
+        if self.options:
+            return Refusal(f"{self._me} has no ADMIN OPTION on {shown(role.name)}", shown(role.name))
+        return Refusal(f"{self._me} has no CREATEROLE, so it may not join {shown(role.name)}", shown(role.name))
+
+    def may_grant(self, role: Role) -> bool:
+        """Whether the admin may make somebody a member of `role`, itself included."""
+        if self.admin.superuser:
+            return True
+        if any(m.role == role.oid and m.admin and m.member in self.reach for m in self.cluster.memberships):
+            return True
+        if self.options:
+            return self.cluster.patched_by_rds and self._is_rds_superuser
+        return self.admin.create_role and not role.superuser
+
+    def may_alter(self, role: Role) -> bool:
+        """Whether the admin may change the attributes of `role`."""
+        if self.admin.superuser:
+            return True
+        if role.superuser or not self.admin.create_role:
+            return False
+        return not self.options or self.may_grant(role)
+
+    def joins(self, owners: Iterable[Oid]) -> tuple[Oid, ...]:
+        """Return those of `owners` that the admin has to join, each once."""
+        return tuple(dict.fromkeys(owner for owner in owners if not self.acts_as(owner)))
+
+    def sees_schema(self, usage: frozenset[Oid], owners: Iterable[Oid]) -> bool:
+        """Whether the admin, having joined `owners`, can name objects in a schema whose USAGE is held by `usage`."""
+        if self.admin.superuser or PUBLIC in usage or usage & self.reach:
+            return True
+        return any(usage & self.cluster.reached_from(owner) for owner in owners)
+
+    @property
+    def _me(self) -> str:
+        return f"the admin {shown(self.admin.name)}"
+
+    @property
+    def _is_rds_superuser(self) -> bool:
+        return any(self.cluster.roles[oid].name == "rds_superuser" for oid in self.reach)

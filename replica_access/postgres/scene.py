@@ -1,0 +1,46 @@
+"""One reader in one database: what the pure diffs look at, and the words they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replica_access.desired import Rule
+from replica_access.model import BlockedObject, Cluster, DatabaseCatalog, Oid, shown
+from replica_access.postgres.authority import Authority, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One reader in one database.
+
+    :param oid: 0 where the reader does not exist yet; it then has what PUBLIC has.
+    :param reached: the roles whose rights the reader has, itself included, PUBLIC left out.
+    """
+
+    reader: str
+    oid: Oid
+    reached: frozenset[Oid]
+    rules: tuple[Rule, ...]
+    cluster: Cluster
+    catalog: DatabaseCatalog
+    authority: Authority
+
+    def wants_schema(self, schema: str) -> bool:
+        return any(rule.wants_schema(schema) for rule in self.rules)
+
+
+def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:
+    return BlockedObject(what, f"cannot be granted: {refusal.reason}", f"as {refusal.by}: {sql};")
+
+
+def count(number: int, noun: str) -> str:
+    """``1 table``, ``1,200 tables``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(names: Sequence[str], most: int = 6) -> str:
+    """``a, b, c`` or ``a, b, c, d, … z (100 in all)``."""
+    if len(names) <= most:
+        return ", ".join(map(shown, names))
+    return f"{', '.join(map(shown, names[: most - 2]))}, … {shown(names[-1])} ({len(names)} in all)"
