@@ -1,0 +1,304 @@
+"""moto's RDS with PostgreSQL servers behind it.
+
+A call checks what RDS checks, notes what was asked, queues the work, and answers; DescribeDBInstances shows how the work
+goes on. Requests are served one at a time, under the lock of the site.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.rds.exceptions import DBParameterGroupNotFoundError, DBSubnetGroupNotFoundError, RDSClientError
+from moto.rds.models import DBInstance, DBParameterGroup, DBSubnetGroup, RDSBackend, rds_backends
+
+from replica_access.errors import Error
+from replica_access.sandbox import rds_checks as refuse
+from replica_access.sandbox import rds_jobs as jobs
+from replica_access.sandbox import site as servers
+from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
+from replica_access.sandbox.server import PostgresServer
+from replica_access.sandbox.site import Site
+
+__all__ = ["SandboxRDS", "install", "instances"]
+
+default_certificate_authority = "rds-ca-rsa2048-g1"
+
+# What waits for the maintenance window unless ApplyImmediately is given (RDS API reference, ModifyDBInstance).
+deferrable = (
+    "allocated_storage",
+    "backup_retention_period",
+    "ca_certificate_identifier",
+    "db_instance_class",
+    "engine_version",
+    "iops",
+    "multi_az",
+    "storage_type",
+)
+# What is done at once whatever ApplyImmediately says, and shows in the status meanwhile.
+at_once = ("db_parameter_group_name", "master_user_password", "publicly_accessible", "vpc_security_group_ids")
+
+
+def install(site: Site) -> None:
+    """Make moto use this backend; must come before anything asks for a backend."""
+    rds_backends.clear()
+    rds_backends.backend = partial(SandboxRDS, site)
+
+
+def instances() -> Iterator[Instance]:
+    """All instances of all accounts and Regions."""
+    for _, _, backend in rds_backends.iter_backends():
+        yield from list(backend.databases.values())
+
+
+class SandboxRDS(RDSBackend):  # type: ignore[misc]
+    def __init__(self, site: Site, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.site = site
+
+    @property
+    def _url_module(self) -> Any:
+        from replica_access.sandbox.rds_responses import Urls
+
+        return Urls
+
+    @property
+    def ec2(self) -> EC2Backend:
+        return ec2_backends[self.account_id][self.region_name]
+
+    # -- instances: creation -------------------------------------------------------------------------------------------
+
+    def create_db_instance(self, db_kwargs: dict[str, Any]) -> Instance:
+        call = dict(db_kwargs)
+        if call.get("manage_master_user_password"):
+            call["master_user_password"] = secrets.token_urlsafe(24)
+        return self.create_on(call, partial(self._make_primary, call))
+
+    def create_on(self, call: dict[str, Any], make: Callable[[], PostgresServer]) -> Instance:
+        """CreateDBInstance on the server that ``make`` returns."""
+        self._refuse_new_identifier(call)
+        refuse.unknown_instance_class(call["db_instance_class"])
+        refuse.other_engine(call, self.site.installation.version)
+        refuse.unusable_credentials(call)
+        group = self.subnet_group(call.get("db_subnet_group_name") or "default")
+        if name := call.get("db_parameter_group_name"):
+            refuse.other_family(self.parameter_group(name), self.site.family)
+        call = {"ca_certificate_identifier": default_certificate_authority} | call
+        instance = self._new_instance(call | {"engine_version": self.site.installation.version}, group)
+        if instance.manage_master_user_password:
+            self._store_managed_password(instance, call["master_user_password"])
+        instance.work(partial(jobs.provision, self, instance, make))
+        return instance
+
+    def _make_primary(self, call: dict[str, Any]) -> PostgresServer:
+        name, master = call["db_instance_identifier"].lower(), call["master_username"]
+        server = servers.make_primary(self.site, name, master=master, password=call["master_user_password"])
+        if database := call.get("db_name"):
+            servers.create_database(server, database, master)
+        return server
+
+    def create_db_instance_read_replica(self, db_kwargs: dict[str, Any]) -> Instance:
+        call = dict(db_kwargs)
+        source = self.find_db_from_id(call["source_db_instance_identifier"])
+        self._refuse_new_identifier(call)
+        refuse.parameter_group_for_replica(call)
+        refuse.presigned_url(call)
+        refuse.unfit_source(source)
+        refuse.too_many_replicas(source.replicas, source.level + 1)
+        group = self.subnet_group(call["db_subnet_group_name"]) if call.get("db_subnet_group_name") else None
+        refuse.subnet_group_for_replica(call, group, [self.databases[name] for name in source.replicas])
+        call = inherited_by_replica(source) | {key: value for key, value in call.items() if value is not None}
+        refuse.unknown_instance_class(call["db_instance_class"])
+        instance = self._new_instance(call | {"backup_retention_period": 0}, group or source.db_subnet_group, source)
+        source.add_replica(instance)
+        make = partial(servers.make_replica, self.site, instance.db_instance_identifier, source.server)
+        instance.work(partial(jobs.provision, self, instance, make))
+        return instance
+
+    def _refuse_new_identifier(self, call: dict[str, Any]) -> None:
+        refuse.invalid_identifier(call["db_instance_identifier"])
+        refuse.taken_identifier(call["db_instance_identifier"], self.databases)
+        refuse.quota_reached(self.databases)
+
+    def _new_instance(self, call: dict[str, Any], group: DBSubnetGroup, source: Instance | None = None) -> Instance:
+        if not call.get("vpc_security_group_ids"):
+            call["vpc_security_group_ids"] = [self.ec2.get_default_security_group(group.vpc_id).id]
+        refuse.unusable_security_groups(self.ec2, call["vpc_security_group_ids"], group.vpc_id)
+        if call.get("publicly_accessible"):
+            refuse.closed_vpc(self.ec2, group.vpc_id)
+        call.setdefault("availability_zone", group.subnets[0]["SubnetAvailabilityZone"]["Name"])
+        instance = Instance(self, source=source, **call | {"db_subnet_group_name": group.name})
+        self.databases[instance.db_instance_identifier] = instance
+        return instance
+
+    # -- instances: change ---------------------------------------------------------------------------------------------
+
+    def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> Instance:
+        instance, call = self.describe_db_instances(db_instance_identifier)[0], dict(db_kwargs)
+        refuse.unavailable(instance)
+        refuse.password_of_replica(call, instance)
+        refuse.backups_off_with_replicas(call, instance)
+        refuse.unsupported_changes(call)
+        refuse.unusable_credentials({"master_user_password": call.get("master_user_password") or "unchanged"})
+        vpc_id = instance.db_subnet_group.vpc_id
+        refuse.unusable_security_groups(self.ec2, call.get("vpc_security_group_ids") or [], vpc_id)
+        if call.get("publicly_accessible"):
+            refuse.closed_vpc(self.ec2, vpc_id)
+        if name := call.get("db_parameter_group_name"):
+            refuse.other_family(self.parameter_group(name), self.site.family)
+
+        deferred = {name: call.pop(name) for name in deferrable if name in call}
+        instance.pending_modified_values |= {
+            name: value for name, value in deferred.items() if value != getattr(instance, name)
+        }
+        shows = any(call.get(name) is not None for name in at_once)
+        self._show_as_pending(instance, call)
+        super().modify_db_instance(db_instance_identifier, call)
+        if password := call.get("master_user_password"):
+            servers.set_password(jobs.running(instance), str(instance.master_username), password)
+        if shows or (call.get("apply_immediately") and instance.pending_modified_values):
+            instance.work(partial(jobs.apply_changes, self, instance))
+        return instance
+
+    def _show_as_pending(self, instance: Instance, call: dict[str, Any]) -> None:
+        """What the instance describes as on its way until the job is done, though it is in force already."""
+        if groups := call.get("vpc_security_group_ids"):
+            instance.groups_being_added = set(groups) - set(instance.vpc_security_group_ids)
+        if call.get("db_parameter_group_name"):
+            instance.parameter_status = "applying"
+        if call.get("master_user_password"):
+            instance.pending_modified_values["master_user_password"] = "****"  # noqa: S105  (as RDS shows it)
+
+    def reboot_db_instance(self, db_instance_identifier: str) -> Instance:
+        instance = self.describe_db_instances(db_instance_identifier)[0]
+        refuse.unavailable(instance)
+        instance.become("rebooting")
+        instance.work(partial(jobs.reboot, self, instance))
+        return instance
+
+    def promote_read_replica(self, db_kwargs: dict[str, Any]) -> Instance:
+        instance = self.describe_db_instances(db_kwargs["db_instance_identifier"])[0]
+        refuse.unavailable(instance)
+        refuse.no_replica(instance)
+        retention = db_kwargs.get("backup_retention_period")
+        instance.work(partial(jobs.promote, self, instance, 1 if retention is None else retention))
+        return instance
+
+    def stop_db_instance(self, db_instance_identifier: str, db_snapshot_identifier: str | None = None) -> Instance:
+        instance = self.describe_db_instances(db_instance_identifier)[0]
+        refuse.unavailable(instance)
+        refuse.stop_with_replication(instance)
+        if db_snapshot_identifier:
+            self.create_db_snapshot(db_instance_identifier, db_snapshot_identifier)
+        instance.become("stopping")
+        instance.work(partial(jobs.stop, self, instance))
+        return instance
+
+    def start_db_instance(self, db_instance_identifier: str) -> Instance:
+        instance = self.describe_db_instances(db_instance_identifier)[0]
+        refuse.start_unless_stopped(instance)
+        instance.become("starting")
+        instance.work(partial(jobs.start, self, instance))
+        return instance
+
+    def delete_db_instance(self, db_instance_identifier: str, **call: Any) -> Instance:
+        instance = self.describe_db_instances(db_instance_identifier)[0]
+        refuse.deletion(call, instance)
+        if snapshot := call.get("final_db_snapshot_identifier"):
+            self.create_db_snapshot(db_instance_identifier, snapshot)
+        instance.become("delete-precheck")
+        for name in instance.replicas:  # RDS makes them instances of their own
+            replica = self.databases[name]
+            replica.work(partial(jobs.promote, self, replica, 1))
+        instance.work(partial(jobs.delete, self, instance))
+        return instance
+
+    def forget(self, instance: Instance) -> None:
+        """The instance is gone: so is every trace of it."""
+        self.part_from_source(instance)
+        if instance.manage_master_user_password:
+            instance.master_user_secret.delete_secret()
+        del self.databases[instance.db_instance_identifier]
+
+    def part_from_source(self, instance: Instance) -> None:
+        if instance.source is not None:
+            instance.master_user_password = instance.source.master_password
+            instance.source.remove_replica(instance)
+        instance.source, instance.source_db_instance_identifier, instance.is_replica = None, None, False
+
+    def _store_managed_password(self, instance: Instance, password: str) -> None:
+        import json
+
+        instance.master_user_password = password
+        document = json.dumps({"username": instance.master_username, "password": password})
+        self.secretsmanager.update_secret(instance.master_user_secret.secret_arn, secret_string=document)
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def subnet_group(self, name: str) -> DBSubnetGroup:
+        if name == "default" and name not in self.subnet_groups:
+            subnets = [subnet for subnet in self.ec2.describe_subnets() if subnet.vpc_id == self.ec2.default_vpc.id]
+            super().create_subnet_group(name, "default", subnets, [])
+        if name not in self.subnet_groups:
+            raise DBSubnetGroupNotFoundError(name)
+        return self.subnet_groups[name]
+
+    def create_subnet_group(
+        self, subnet_name: str, description: str, subnets: list[Any], tags: list[dict[str, str]]
+    ) -> DBSubnetGroup:
+        refuse.taken_subnet_group(subnet_name, self.subnet_groups)
+        refuse.unusable_subnets(subnets)
+        return super().create_subnet_group(subnet_name, description, subnets, tags)
+
+    def modify_db_subnet_group(self, subnet_name: str, description: str, subnets: list[Any]) -> DBSubnetGroup:
+        self.subnet_group(subnet_name)
+        refuse.unusable_subnets(subnets)
+        group = super().modify_db_subnet_group(subnet_name, description, subnets)
+        self.subnet_groups[subnet_name] = group  # moto takes it out and forgets to put it back
+        return group
+
+    def delete_subnet_group(self, subnet_name: str) -> DBSubnetGroup:
+        refuse.subnet_group_in_use(self.subnet_group(subnet_name), self.databases.values())
+        return super().delete_subnet_group(subnet_name)
+
+    def parameter_group(self, name: str) -> DBParameterGroup:
+        if name == f"default.{self.site.family}" and name not in self.db_parameter_groups:
+            self.db_parameter_groups[name] = DBParameterGroup(
+                self, name, f"Default parameter group for {self.site.family}", self.site.family
+            )
+        if name not in self.db_parameter_groups:
+            raise DBParameterGroupNotFoundError(name)
+        return self.db_parameter_groups[name]
+
+    def describe_db_parameter_groups(self, db_parameter_group_kwargs: dict[str, Any]) -> list[DBParameterGroup]:
+        self.parameter_group(f"default.{self.site.family}")
+        name = db_parameter_group_kwargs.get("db_parameter_group_name")
+        return [self.parameter_group(name)] if name else list(self.db_parameter_groups.values())
+
+    def modify_db_parameter_group(
+        self, db_parameter_group_name: str, db_parameter_group_parameters: Iterable[dict[str, Any]]
+    ) -> DBParameterGroup:
+        """Instances that are in sync with the group follow at once; what only a restart changes waits for the reboot."""
+        group = self.parameter_group(db_parameter_group_name)
+        former = {name: dict(parameter) for name, parameter in group.parameters.items()}
+        super().modify_db_parameter_group(db_parameter_group_name, db_parameter_group_parameters)
+        for instance in self.databases.values():
+            if group not in instance.db_parameter_groups() or instance.parameter_status != "in-sync":
+                continue
+            if instance.server is None or instance.status != "available":
+                continue
+            try:
+                waiting = instance.server.apply_settings(instance.parameters())
+            except Error as error:
+                group.parameters.clear()
+                group.parameters.update(former)
+                raise RDSClientError("InvalidParameterValue", str(error)) from error
+            instance.parameter_status = "pending-reboot" if waiting else "in-sync"
+        return group
+
+    def delete_db_parameter_group(self, db_parameter_group_name: str) -> DBParameterGroup:
+        refuse.parameter_group_in_use(self.parameter_group(db_parameter_group_name), self.databases.values())
+        return super().delete_db_parameter_group(db_parameter_group_name)

@@ -1,0 +1,214 @@
+"""A DB instance as RDS describes it, with a PostgreSQL server behind it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from moto.core.utils import utcnow
+from moto.ec2.models import ec2_backends
+from moto.rds.models import DBInstance, RDSBackend
+
+from replica_access.sandbox import site
+from replica_access.sandbox.firewall import Network, allowed_networks
+
+if TYPE_CHECKING:
+    from replica_access.sandbox.server import PostgresServer
+
+__all__ = ["Instance", "inherited_by_replica"]
+
+log = logging.getLogger(__name__)
+
+# What a replica in the same Region has from its source when the call says nothing (RDS API reference,
+# CreateDBInstanceReadReplica). Tags, deletion protection, log exports, IAM authentication and backups are not among it.
+inherited = (
+    "allocated_storage",
+    "auto_minor_version_upgrade",
+    "ca_certificate_identifier",
+    "db_instance_class",
+    "db_name",
+    "db_parameter_group_name",
+    "engine",
+    "engine_version",
+    "iops",
+    "kms_key_id",
+    "master_username",
+    "preferred_backup_window",
+    "preferred_maintenance_window",
+    "storage_encrypted",
+    "storage_throughput",
+    "storage_type",
+)
+leaving = ("delete-precheck", "deleting")
+unreachable = ("rebooting", "starting", "stopped", "stopping", *leaving)
+hosted_zone = "Z32T0VRHXEXS0V"
+
+
+def inherited_by_replica(source: Instance) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in inherited} | {
+        "db_subnet_group_name": source.db_subnet_group.name,
+        "max_allocated_storage": source.max_allocated_storage,
+    }
+
+
+class Instance(DBInstance):  # type: ignore[misc]
+    """moto's instance, whose attributes are what the answer of DescribeDBInstances is made of.
+
+    There is no ``server`` until it has been made, and so no endpoint either. Whoever reads or changes an instance holds
+    the lock of the site.
+    """
+
+    def __init__(self, backend: RDSBackend, *, source: Instance | None = None, **call: Any) -> None:
+        super().__init__(backend, **call)
+        major = str(self.engine_version).split(".", maxsplit=1)[0]
+        inherits = source.option_group_name if source else f"default:{self.engine}-{major}"
+        self.option_group_name = call.get("option_group_name") or inherits
+        self.license_model = "postgresql-license"
+        self.status = "creating"
+        self.server: PostgresServer | None = None
+        self.dbi_resource_id = "db-" + secrets.token_hex(13).upper()
+        self.instance_create_time = None
+        self.publicly_accessible = bool(call.get("publicly_accessible"))
+        self.network_type = "IPV4"
+        self.performance_insights_enabled = bool(call.get("enable_performance_insights"))
+        self.source = source
+        self.is_replica = source is not None
+        self.source_db_instance_identifier = source.db_instance_identifier if source else None
+        self.requested_port: int | None = call.get("port")
+        self.pending_modified_values: dict[str, Any] = {}
+        self.parameter_status = "in-sync"
+        self.groups_being_added: set[str] = set()
+        self.let_in: tuple[list[Network], bool] | None = None  # what pg_hba.conf says: which networks, TLS only or not
+
+    # -- what DescribeDBInstances shows --------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        return self.server.host if self.server else ""
+
+    @property
+    def endpoint(self) -> dict[str, Any] | None:
+        if self.server is None:
+            return None
+        return {"Address": self.server.host, "Port": self.server.port, "HostedZoneId": hosted_zone}
+
+    @property
+    def db_instance_port(self) -> int:
+        return 0
+
+    @property
+    def status_infos(self) -> list[dict[str, Any]] | None:
+        if self.source is None or self.server is None:
+            return None
+        info = {"StatusType": "read replication", "Normal": True, "Status": "replicating"}
+        if not self.server.is_running():
+            info |= {"Normal": False, "Status": "error", "Message": "The replica's server does not run."}
+        return [info]
+
+    @property
+    def vpc_security_group_membership_list(self) -> list[dict[str, str]]:
+        return [
+            {"VpcSecurityGroupId": group, "Status": "adding" if group in self.groups_being_added else "active"}
+            for group in self.vpc_security_group_ids
+        ]
+
+    @property
+    def db_parameter_group_status_list(self) -> list[dict[str, str]]:
+        return [
+            {"DBParameterGroupName": group.name, "ParameterApplyStatus": self.parameter_status}
+            for group in self.db_parameter_groups()
+        ]
+
+    @property
+    def certificate_details(self) -> dict[str, Any]:
+        return {"CAIdentifier": self.ca_certificate_identifier, "ValidTill": utcnow() + timedelta(days=365)}
+
+    @property
+    def latest_restorable_time(self) -> datetime | None:
+        return utcnow() if self.backup_retention_period and self.server else None
+
+    # -- what the calls work with --------------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> int:
+        """How many sources are above it: 0 for a primary."""
+        return self.source.level + 1 if self.source else 0
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.status in leaving
+
+    @property
+    def master_password(self) -> str:
+        password = self.source.master_password if self.source else self._master_user_password
+        return str(password)
+
+    def become(self, status: str) -> None:
+        """Take on a status, unless the instance is being deleted: that is where it ends."""
+        if not self.is_leaving:
+            self.status = status
+
+    @cached_property
+    def _queue(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.db_instance_identifier)
+
+    def work(self, job: Callable[[], None]) -> None:
+        """Do this in the background, after everything that was asked of this instance before."""
+        self._queue.submit(self._attempt, job)
+
+    def _attempt(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Exception:
+            log.exception("%s: the job failed", self.db_instance_identifier)
+            self.become("failed")
+
+    def finish_work(self) -> None:
+        """Wait for what is being done, and do no more."""
+        self._queue.shutdown(wait=True, cancel_futures=True)
+
+    # -- the server ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports that a rule may name to open this instance.
+
+        A replica on RDS has its source's port, and a rule for it is written before the replica exists. Here all share
+        one address, so the replica listens elsewhere, and a rule for the source's port opens it nevertheless.
+        """
+        ports = {self.server.port} if self.server else set()
+        if self.requested_port:
+            return ports | {self.requested_port}
+        return ports | self.source.ports if self.source else ports
+
+    def attach(self, server: PostgresServer) -> None:
+        """From now on this is the server; its firewall is in place before its endpoint can be seen."""
+        self.server, self.port = server, server.port
+        self.enforce_security_groups()
+        self.instance_create_time = utcnow()
+
+    def enforce_security_groups(self) -> None:
+        """Let pg_hba.conf say what the security groups say, if it does not yet; in force on return."""
+        if self.server is None or self.status in unreachable:
+            return
+        ec2 = ec2_backends[self.account_id][self.region]
+        groups = [group for name in self.vpc_security_group_ids if (group := ec2.get_security_group_from_id(name))]
+        force_tls = self.server.tls and self.parameters().get("rds.force_ssl") != "0"
+        wanted = (allowed_networks(groups, self.ports), force_tls)
+        if wanted != self.let_in:
+            site.open_to(self.server, wanted[0], force_tls=force_tls)
+            self.let_in = wanted
+
+    def parameters(self) -> Mapping[str, str]:
+        """The settings of the parameter group, without those whose value is a formula over the instance class."""
+        return {
+            name: parameter["ParameterValue"]
+            for group in self.db_parameter_groups()
+            for name, parameter in group.parameters.items()
+            if "{" not in parameter.get("ParameterValue", "{")
+        }
