@@ -74,7 +74,7 @@ def prepare(directory: Path) -> None:
         foreign = next(iter(sorted(directory.iterdir())), None)
     except OSError as error:
         raise UsageError(
-            f"{directory} cannot be the directory of a sandbox: {error.strerror}.", "Name another."
+            f"{directory} cannot be the directory of a sandbox: {error.strerror}.", "Name another directory."
         ) from error
     if foreign is not None:
         raise UsageError(
@@ -124,9 +124,7 @@ def hold(directory: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
         else:
-            raise Error(
-                f"Another process starts a sandbox in {directory} right now.", "Name another directory, or wait."
-            )
+            raise Error(f"Another process holds {directory} right now.", "Name another directory, or wait.")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

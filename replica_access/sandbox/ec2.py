@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
 from moto.ec2 import urls as moto_urls
@@ -22,8 +22,8 @@ from moto.rds.models import rds_backends
 
 __all__ = ["SandboxEC2", "install"]
 
-description_alphabet = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
-valid_description = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+DESCRIPTION_ALPHABET = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
+VALID_DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 
 
 def install() -> None:
@@ -32,7 +32,7 @@ def install() -> None:
     ec2_backends.backend = SandboxEC2
 
 
-class Rule(SecurityGroupRule):  # type: ignore[misc]
+class Rule(SecurityGroupRule):
     """A rule as EC2 stores it: canonical CIDR, an ARN, and the description of a prefix list kept."""
 
     def __init__(self, ec2: Any, *args: Any, **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ def canonical(ip_range: dict[str, str]) -> dict[str, str]:
     }
 
 
-class SandboxEC2(EC2Backend):  # type: ignore[misc]
+class SandboxEC2(EC2Backend):
     @property
     def _url_module(self) -> Any:
         return Urls
@@ -99,12 +99,12 @@ class SandboxEC2(EC2Backend):  # type: ignore[misc]
             if "CidrIpv4" in wanted:
                 wanted["CidrIpv4"] = canonical({"CidrIp": wanted["CidrIpv4"]})["CidrIp"]
         super().modify_security_group_rules(group_id, rules)
-        for rule_id, wanted in rules.items():
-            rule = self.get_security_group_by_name_or_id(group_id).get_rule(rule_id)
-            if "CidrIpv6" in wanted and "CidrIpv6" in rule.ip_range:  # moto leaves IPv6 as it was
-                rule.ip_range |= canonical({"CidrIpv6": wanted["CidrIpv6"]})
+        group = self.get_security_group_by_name_or_id(group_id)
+        for rule in group.ingress_rules if group else []:
+            if "CidrIpv6" in rules.get(rule.id, ()) and rule.cidr_ipv6:  # moto leaves IPv6 as it was
+                rule.ip_range |= canonical({"CidrIpv6": rules[rule.id]["CidrIpv6"]})
 
-    def _iterate_security_rules(
+    def _iterate_security_rules(  # noqa: PLR0917  (as moto calls it)
         self,
         ip_protocol: str,
         group_id: str,
@@ -128,11 +128,11 @@ class SandboxEC2(EC2Backend):  # type: ignore[misc]
 
 
 def _refuse_characters(kind: str, description: str | None) -> None:
-    if description is not None and not valid_description.fullmatch(description):
+    if description is not None and not VALID_DESCRIPTION.fullmatch(description):
         raise EC2ClientError(
             "InvalidParameterValue",
             f"Invalid {kind} description. Valid descriptions are strings less than 256 characters"
-            f" from the following set: {description_alphabet}",
+            f" from the following set: {DESCRIPTION_ALPHABET}",
         )
 
 
@@ -161,7 +161,7 @@ def _refuse_deletion_in_use(ec2: SandboxEC2, group: SecurityGroup) -> None:
         raise DependencyViolationError(f"resource {group.id} has a dependent object")
 
 
-class Responses(EC2Response):  # type: ignore[misc]
+class Responses(EC2Response):
     """The calls that moto answers wrongly or not at all."""
 
     def authorize_security_group_ingress(self) -> ActionResult:
@@ -220,4 +220,4 @@ class Urls:
     """What moto looks for in a service's urls module."""
 
     url_bases = moto_urls.url_bases
-    url_paths = {path: Responses.dispatch for path in moto_urls.url_paths}
+    url_paths: ClassVar[dict[str, Any]] = dict.fromkeys(moto_urls.url_paths, Responses.dispatch)

@@ -1,8 +1,8 @@
 """The background process of a sandbox: the AWS endpoint, and the parent of the PostgreSQL servers behind it.
 
-Started by ``lifecycle.start``, as ``python -m replica_access.sandbox.endpoint``. It leaves the terminal of whoever started
-it, reports once through a pipe that it is ready or why it is not, and serves until it is told to stop (SIGTERM) or its
-directory is gone. However it is told, it ends the servers and deletes what it made.
+Started by ``lifecycle.start``, as ``python -m replica_access.sandbox.endpoint``. It leaves the terminal of whoever
+started it, reports once through a pipe that it is ready or why it is not, and serves until it is told to stop (SIGTERM)
+or its directory is gone. Then it ends the servers and deletes what it made.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
         with sandbox.hold(options.directory):
             serve(options)
     except Error as error:
-        log.error("%s", error)  # noqa: TRY400  (its sentences say it all)
+        log.error("%s", error)
         report(options, {"error": {"what": error.what, "fix": error.fix}})
         sys.exit(1)
 
@@ -127,7 +127,6 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     """The account: its network, the primary as a DB instance, and the secret of its master user."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second for images that nobody starts here
     from moto.ec2.models import ec2_backends
-    from moto.rds.models import rds_backends
     from moto.secretsmanager.models import secretsmanager_backends
 
     from replica_access.sandbox import ec2, network, rds, secretsmanager
@@ -135,7 +134,7 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     ec2.install()
     rds.install(place)
     secretsmanager.install()
-    networks, instances = ec2_backends[ACCOUNT][REGION], rds_backends[ACCOUNT][REGION]
+    networks, instances = ec2_backends[ACCOUNT][REGION], rds.backend(ACCOUNT, REGION)
     layout = network.build(networks, instances)
     server = primary.result()
     networks.authorize_security_group_ingress(
@@ -248,8 +247,8 @@ def databases(server: PostgresServer) -> list[str]:
     """Those that clients can use, by name; none while it does not answer."""
     try:
         names = server.psql(
-            "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate"
-            f" AND datname <> '{rds_like.SUPERUSER}' ORDER BY datname"
+            "SELECT datname FROM pg_catalog.pg_database"
+            " WHERE datallowconn AND NOT datistemplate AND datname <> 'rdsadmin' ORDER BY datname"
         )
     except Error:
         return []

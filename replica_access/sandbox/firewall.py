@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["Network", "allowed_networks"]
 
-every_protocol = "-1"
+EVERY_PROTOCOL = "-1"
 
 Network = IPv4Network | IPv6Network
 
@@ -37,7 +37,7 @@ def allowed_networks(groups: Iterable[Any], ports: Collection[int]) -> list[Netw
 
 
 def _covers(rule: Any, ports: Collection[int]) -> bool:
-    if rule.ip_protocol == every_protocol:
+    if rule.ip_protocol == EVERY_PROTOCOL:
         return True
     return rule.ip_protocol == "tcp" and any(int(rule.from_port) <= port <= int(rule.to_port) for port in ports)
 

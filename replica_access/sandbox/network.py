@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
@@ -14,9 +13,9 @@ __all__ = ["PRIVATE_GROUP", "PUBLIC_GROUP", "Layout", "build"]
 
 PUBLIC_GROUP, PRIVATE_GROUP = "sandbox-public", "sandbox-private"
 
-vpc_range = IPv4Network("10.20.0.0/16")
-zones = ("a", "b")
-everywhere = "0.0.0.0/0"
+VPC_RANGE = IPv4Network("10.20.0.0/16")
+ZONES = ("a", "b")
+EVERYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,17 @@ def build(ec2: EC2Backend, rds: RDSBackend) -> Layout:
     The public subnets share a route table of their own with a route to the internet gateway; the private ones have the
     main route table of the VPC, which has none, and which no association names.
     """
-    vpc = ec2.create_vpc(str(vpc_range), tags=named("sandbox"))
-    ec2.modify_vpc_attribute(vpc.id, "enable_dns_support", True)
-    ec2.modify_vpc_attribute(vpc.id, "enable_dns_hostnames", True)
+    vpc = ec2.create_vpc(str(VPC_RANGE), tags=named("sandbox"))
+    ec2.modify_vpc_attribute(vpc.id, "enable_dns_support", "true")
+    ec2.modify_vpc_attribute(vpc.id, "enable_dns_hostnames", "true")
     gateway = ec2.create_internet_gateway(tags=named("sandbox"))
     ec2.attach_internet_gateway(gateway.id, vpc.id)
 
-    ranges = iter(vpc_range.subnets(new_prefix=24))
-    public = [make_subnet(ec2, vpc.id, next(ranges), zone, "public") for zone in zones]
-    private = [make_subnet(ec2, vpc.id, next(ranges), zone, "private") for zone in zones]
+    ranges = iter(VPC_RANGE.subnets(new_prefix=24))
+    public = [make_subnet(ec2, vpc.id, next(ranges), zone, "public") for zone in ZONES]
+    private = [make_subnet(ec2, vpc.id, next(ranges), zone, "private") for zone in ZONES]
     table = ec2.create_route_table(vpc.id, tags=named("sandbox-public"))
-    ec2.create_route(table.id, everywhere, gateway_id=gateway.id)
+    ec2.create_route(table.id, EVERYWHERE, gateway_id=gateway.id)
     for subnet in public:
         ec2.associate_route_table(table.id, subnet_id=subnet.id)
 
@@ -73,5 +72,5 @@ def named(name: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tag_map(name).items()]
 
 
-def tag_map(name: str) -> Mapping[str, str]:
+def tag_map(name: str) -> dict[str, str]:
     return {"Name": name}

@@ -1,19 +1,19 @@
 """moto's RDS with PostgreSQL servers behind it.
 
-A call checks what RDS checks, notes what was asked, queues the work, and answers; DescribeDBInstances shows how the work
-goes on. Requests are served one at a time, under the lock of the site.
+A call checks what RDS checks, notes what was asked, queues the work, and answers; DescribeDBInstances shows how the
+work goes on. Requests are served one at a time, under the lock of the site.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.rds.exceptions import DBParameterGroupNotFoundError, DBSubnetGroupNotFoundError, RDSClientError
-from moto.rds.models import DBInstance, DBParameterGroup, DBSubnetGroup, RDSBackend, rds_backends
+from moto.rds.models import DBParameterGroup, DBSubnetGroup, RDSBackend, rds_backends
 
 from replica_access.errors import Error
 from replica_access.sandbox import rds_checks as refuse
@@ -23,12 +23,12 @@ from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
 
-__all__ = ["SandboxRDS", "install", "instances"]
+__all__ = ["SandboxRDS", "backend", "install", "instances"]
 
-default_certificate_authority = "rds-ca-rsa2048-g1"
+DEFAULT_CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 
 # What waits for the maintenance window unless ApplyImmediately is given (RDS API reference, ModifyDBInstance).
-deferrable = (
+DEFERRABLE = (
     "allocated_storage",
     "backup_retention_period",
     "ca_certificate_identifier",
@@ -39,22 +39,29 @@ deferrable = (
     "storage_type",
 )
 # What is done at once whatever ApplyImmediately says, and shows in the status meanwhile.
-at_once = ("db_parameter_group_name", "master_user_password", "publicly_accessible", "vpc_security_group_ids")
+AT_ONCE = ("db_parameter_group_name", "master_user_password", "publicly_accessible", "vpc_security_group_ids")
 
 
 def install(site: Site) -> None:
     """Make moto use this backend; must come before anything asks for a backend."""
     rds_backends.clear()
-    rds_backends.backend = partial(SandboxRDS, site)
+    rds_backends.backend = partial(SandboxRDS, site)  # type: ignore[assignment]  # moto only ever calls it
+
+
+def backend(account: str, region: str) -> SandboxRDS:
+    """The one that answers for this account and Region."""
+    found = rds_backends[account][region]
+    assert isinstance(found, SandboxRDS)  # noqa: S101  (install has seen to it)
+    return found
 
 
 def instances() -> Iterator[Instance]:
     """All instances of all accounts and Regions."""
-    for _, _, backend in rds_backends.iter_backends():
-        yield from list(backend.databases.values())
+    for account, region, _ in rds_backends.iter_backends():
+        yield from list(backend(account, region).instances)
 
 
-class SandboxRDS(RDSBackend):  # type: ignore[misc]
+class SandboxRDS(RDSBackend):
     def __init__(self, site: Site, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.site = site
@@ -68,6 +75,14 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
     @property
     def ec2(self) -> EC2Backend:
         return ec2_backends[self.account_id][self.region_name]
+
+    @property
+    def instances(self) -> Collection[Instance]:
+        return cast("Collection[Instance]", self.databases.values())  # nothing else is ever made here
+
+    def instance(self, identifier: str) -> Instance:
+        """:param identifier: the name, in any case, or the ARN."""
+        return cast("Instance", self.find_db_from_id(identifier))
 
     # -- instances: creation -------------------------------------------------------------------------------------------
 
@@ -86,7 +101,7 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         group = self.subnet_group(call.get("db_subnet_group_name") or "default")
         if name := call.get("db_parameter_group_name"):
             refuse.other_family(self.parameter_group(name), self.site.family)
-        call = {"ca_certificate_identifier": default_certificate_authority} | call
+        call = {"ca_certificate_identifier": DEFAULT_CERTIFICATE_AUTHORITY} | call
         instance = self._new_instance(call | {"engine_version": self.site.installation.version}, group)
         if instance.manage_master_user_password:
             self._store_managed_password(instance, call["master_user_password"])
@@ -102,7 +117,7 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
 
     def create_db_instance_read_replica(self, db_kwargs: dict[str, Any]) -> Instance:
         call = dict(db_kwargs)
-        source = self.find_db_from_id(call["source_db_instance_identifier"])
+        source = self.instance(call["source_db_instance_identifier"])
         self._refuse_new_identifier(call)
         refuse.parameter_group_for_replica(call)
         refuse.presigned_url(call)
@@ -114,7 +129,7 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         refuse.unknown_instance_class(call["db_instance_class"])
         instance = self._new_instance(call | {"backup_retention_period": 0}, group or source.db_subnet_group, source)
         source.add_replica(instance)
-        make = partial(servers.make_replica, self.site, instance.db_instance_identifier, source.server)
+        make = partial(servers.make_replica, self.site, instance.db_instance_identifier, jobs.running(source))
         instance.work(partial(jobs.provision, self, instance, make))
         return instance
 
@@ -125,19 +140,21 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
 
     def _new_instance(self, call: dict[str, Any], group: DBSubnetGroup, source: Instance | None = None) -> Instance:
         if not call.get("vpc_security_group_ids"):
-            call["vpc_security_group_ids"] = [self.ec2.get_default_security_group(group.vpc_id).id]
+            default = self.ec2.get_default_security_group(group.vpc_id)
+            call["vpc_security_group_ids"] = [default.id] if default else []
         refuse.unusable_security_groups(self.ec2, call["vpc_security_group_ids"], group.vpc_id)
         if call.get("publicly_accessible"):
             refuse.closed_vpc(self.ec2, group.vpc_id)
         call.setdefault("availability_zone", group.subnets[0]["SubnetAvailabilityZone"]["Name"])
-        instance = Instance(self, source=source, **call | {"db_subnet_group_name": group.name})
+        call["db_subnet_group_name"] = group.name
+        instance = Instance(self, source=source, **call)  # type: ignore[abstract]  # by CloudFormation's methods alone
         self.databases[instance.db_instance_identifier] = instance
         return instance
 
     # -- instances: change ---------------------------------------------------------------------------------------------
 
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> Instance:
-        instance, call = self.describe_db_instances(db_instance_identifier)[0], dict(db_kwargs)
+        instance, call = self.instance(db_instance_identifier), dict(db_kwargs)
         refuse.unavailable(instance)
         refuse.password_of_replica(call, instance)
         refuse.backups_off_with_replicas(call, instance)
@@ -150,11 +167,11 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         if name := call.get("db_parameter_group_name"):
             refuse.other_family(self.parameter_group(name), self.site.family)
 
-        deferred = {name: call.pop(name) for name in deferrable if name in call}
+        deferred = {name: call.pop(name) for name in DEFERRABLE if name in call}
         instance.pending_modified_values |= {
             name: value for name, value in deferred.items() if value != getattr(instance, name)
         }
-        shows = any(call.get(name) is not None for name in at_once)
+        shows = any(call.get(name) is not None for name in AT_ONCE)
         self._show_as_pending(instance, call)
         super().modify_db_instance(db_instance_identifier, call)
         if password := call.get("master_user_password"):
@@ -173,14 +190,14 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
             instance.pending_modified_values["master_user_password"] = "****"  # noqa: S105  (as RDS shows it)
 
     def reboot_db_instance(self, db_instance_identifier: str) -> Instance:
-        instance = self.describe_db_instances(db_instance_identifier)[0]
+        instance = self.instance(db_instance_identifier)
         refuse.unavailable(instance)
         instance.become("rebooting")
         instance.work(partial(jobs.reboot, self, instance))
         return instance
 
     def promote_read_replica(self, db_kwargs: dict[str, Any]) -> Instance:
-        instance = self.describe_db_instances(db_kwargs["db_instance_identifier"])[0]
+        instance = self.instance(db_kwargs["db_instance_identifier"])
         refuse.unavailable(instance)
         refuse.no_replica(instance)
         retention = db_kwargs.get("backup_retention_period")
@@ -188,7 +205,7 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         return instance
 
     def stop_db_instance(self, db_instance_identifier: str, db_snapshot_identifier: str | None = None) -> Instance:
-        instance = self.describe_db_instances(db_instance_identifier)[0]
+        instance = self.instance(db_instance_identifier)
         refuse.unavailable(instance)
         refuse.stop_with_replication(instance)
         if db_snapshot_identifier:
@@ -198,20 +215,26 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         return instance
 
     def start_db_instance(self, db_instance_identifier: str) -> Instance:
-        instance = self.describe_db_instances(db_instance_identifier)[0]
+        instance = self.instance(db_instance_identifier)
         refuse.start_unless_stopped(instance)
         instance.become("starting")
         instance.work(partial(jobs.start, self, instance))
         return instance
 
-    def delete_db_instance(self, db_instance_identifier: str, **call: Any) -> Instance:
-        instance = self.describe_db_instances(db_instance_identifier)[0]
-        refuse.deletion(call, instance)
-        if snapshot := call.get("final_db_snapshot_identifier"):
-            self.create_db_snapshot(db_instance_identifier, snapshot)
+    def delete_db_instance(
+        self,
+        db_instance_identifier: str,
+        final_db_snapshot_identifier: str | None = None,
+        skip_final_snapshot: bool | None = False,
+        delete_automated_backups: bool | None = True,  # noqa: ARG002  (there are none)
+    ) -> Instance:
+        instance = self.instance(db_instance_identifier)
+        refuse.deletion(instance, final_db_snapshot_identifier, skip=bool(skip_final_snapshot))
+        if final_db_snapshot_identifier:
+            self.create_db_snapshot(db_instance_identifier, final_db_snapshot_identifier)
         instance.become("delete-precheck")
         for name in instance.replicas:  # RDS makes them instances of their own
-            replica = self.databases[name]
+            replica = self.instance(name)
             replica.work(partial(jobs.promote, self, replica, 1))
         instance.work(partial(jobs.delete, self, instance))
         return instance
@@ -261,13 +284,18 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         return group
 
     def delete_subnet_group(self, subnet_name: str) -> DBSubnetGroup:
-        refuse.subnet_group_in_use(self.subnet_group(subnet_name), self.databases.values())
+        refuse.subnet_group_in_use(self.subnet_group(subnet_name), self.instances)
         return super().delete_subnet_group(subnet_name)
 
     def parameter_group(self, name: str) -> DBParameterGroup:
         if name == f"default.{self.site.family}" and name not in self.db_parameter_groups:
-            self.db_parameter_groups[name] = DBParameterGroup(
-                self, name, f"Default parameter group for {self.site.family}", self.site.family
+            description = f"Default parameter group for {self.site.family}"
+            self.create_db_parameter_group(
+                {
+                    "db_parameter_group_name": name,
+                    "description": description,
+                    "db_parameter_group_family": self.site.family,
+                }
             )
         if name not in self.db_parameter_groups:
             raise DBParameterGroupNotFoundError(name)
@@ -281,11 +309,11 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
     def modify_db_parameter_group(
         self, db_parameter_group_name: str, db_parameter_group_parameters: Iterable[dict[str, Any]]
     ) -> DBParameterGroup:
-        """Instances that are in sync with the group follow at once; what only a restart changes waits for the reboot."""
+        """Instances that are in sync with the group follow at once, except in what only a restart changes."""
         group = self.parameter_group(db_parameter_group_name)
         former = {name: dict(parameter) for name, parameter in group.parameters.items()}
         super().modify_db_parameter_group(db_parameter_group_name, db_parameter_group_parameters)
-        for instance in self.databases.values():
+        for instance in self.instances:
             if group not in instance.db_parameter_groups() or instance.parameter_status != "in-sync":
                 continue
             if instance.server is None or instance.status != "available":
@@ -300,5 +328,5 @@ class SandboxRDS(RDSBackend):  # type: ignore[misc]
         return group
 
     def delete_db_parameter_group(self, db_parameter_group_name: str) -> DBParameterGroup:
-        refuse.parameter_group_in_use(self.parameter_group(db_parameter_group_name), self.databases.values())
+        refuse.parameter_group_in_use(self.parameter_group(db_parameter_group_name), self.instances)
         return super().delete_db_parameter_group(db_parameter_group_name)

@@ -1,8 +1,8 @@
 """What RDS refuses and moto accepts, with RDS's codes and messages.
 
-Each function is named after what it refuses: it raises ``RDSClientError``, or returns. The rules are those of the RDS API
-reference, the texts what people report from real calls; where no report of a text was found, it says the same in our
-words.
+Each function is named after what it refuses: it raises ``RDSClientError``, or returns. The rules are those of the RDS
+API reference, the texts what people report from real calls; where no report of a text was found, it says the same in
+our words.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from moto.ec2.models import EC2Backend
 from moto.rds.exceptions import RDSClientError
 
-max_instances = 40
-max_replicas, max_replicas_of_replica, max_levels = 15, 5, 3
-valid_identifier = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
-valid_class = re.compile(r"db\.[a-z]+[0-9]+[a-z0-9-]*\.(micro|small|medium|large|[0-9]*xlarge)")
-valid_password = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, quotation mark, / and @
-modifiable = ("available", "backing-up", "configuring-log-exports", "configuring-iam-database-auth")
-not_modelled = (
+MAX_INSTANCES = 40
+MAX_REPLICAS, MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 15, 5, 3
+VALID_IDENTIFIER = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
+VALID_CLASS = re.compile(r"db\.[a-z]+[0-9]+[a-z0-9-]*\.(micro|small|medium|large|[0-9]*xlarge)")
+VALID_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, quotation mark, / and @
+MODIFIABLE = ("available", "backing-up", "configuring-log-exports", "configuring-iam-database-auth")
+NOT_MODELLED = (
     "new_db_instance_identifier",
     "db_subnet_group_name",
     "db_port_number",
@@ -30,12 +30,12 @@ not_modelled = (
 
 
 def invalid_identifier(value: str) -> None:
-    if not valid_identifier.fullmatch(value):
+    if not VALID_IDENTIFIER.fullmatch(value):
         raise RDSClientError(
             "InvalidParameterValue",
             "The parameter DBInstanceIdentifier is not a valid identifier. Identifiers must begin with a letter; must "
-            "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive "
-            "hyphens.",
+            "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+            "consecutive hyphens.",
         )
 
 
@@ -45,12 +45,12 @@ def taken_identifier(value: str, databases: Collection[str]) -> None:
 
 
 def quota_reached(databases: Collection[str]) -> None:
-    if len(databases) >= max_instances:
+    if len(databases) >= MAX_INSTANCES:
         raise RDSClientError("InstanceQuotaExceeded", "Instance quota exceeded")
 
 
 def unknown_instance_class(value: str) -> None:
-    if not valid_class.fullmatch(value):
+    if not VALID_CLASS.fullmatch(value):
         raise RDSClientError("InvalidParameterValue", f"Invalid DB Instance class: {value}")
 
 
@@ -70,7 +70,7 @@ def unusable_credentials(call: Mapping[str, Any]) -> None:
             f"MasterUsername {call['master_username']} cannot be used as it is a reserved word used by the engine",
         )
     password = call.get("master_user_password")
-    if password is not None and not valid_password.fullmatch(password):
+    if password is not None and not VALID_PASSWORD.fullmatch(password):
         raise RDSClientError(
             "InvalidParameterValue",
             "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides '/', "
@@ -79,7 +79,7 @@ def unusable_credentials(call: Mapping[str, Any]) -> None:
 
 
 def unavailable(instance: Any) -> None:
-    if instance.status not in modifiable:
+    if instance.status not in MODIFIABLE:
         raise RDSClientError("InvalidDBInstanceState", "Database instance is not in available state.")
 
 
@@ -137,11 +137,11 @@ def unfit_source(source: Any) -> None:
 
 def too_many_replicas(replicas: Sequence[str], level: int) -> None:
     """:param level: of the replica to be: 1 for a replica of a primary."""
-    if level > max_levels:
+    if level > MAX_LEVELS:
         raise RDSClientError(
-            "InvalidDBInstanceState", f"The source is a read replica of level {max_levels} and cannot have replicas."
+            "InvalidDBInstanceState", f"The source is a read replica of level {MAX_LEVELS} and cannot have replicas."
         )
-    limit = max_replicas if level == 1 else max_replicas_of_replica
+    limit = MAX_REPLICAS if level == 1 else MAX_REPLICAS_OF_REPLICA
     if len(replicas) >= limit:
         raise RDSClientError("InvalidDBInstanceState", f"The source already has {limit} read replicas.")
 
@@ -183,7 +183,7 @@ def backups_off_with_replicas(call: Mapping[str, Any], instance: Any) -> None:
 
 
 def unsupported_changes(call: Mapping[str, Any]) -> None:
-    for name in not_modelled:
+    for name in NOT_MODELLED:
         if call.get(name) is not None:
             raise NotImplementedError(f"The sandbox cannot change {name} of an instance.")
 
@@ -271,7 +271,8 @@ def parameter_group_in_use(group: Any, instances: Iterable[Any]) -> None:
 # -- deletion ----------------------------------------------------------------------------------------------------------
 
 
-def deletion(call: Mapping[str, Any], instance: Any) -> None:
+def deletion(instance: Any, snapshot: str | None, *, skip: bool) -> None:
+    """:param snapshot: the final one, by name; ``skip`` says that there shall be none."""
     name = instance.db_instance_identifier
     if instance.is_leaving:
         raise RDSClientError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
@@ -280,7 +281,6 @@ def deletion(call: Mapping[str, Any], instance: Any) -> None:
             "InvalidParameterCombination",
             "Cannot delete protected DB Instance, please disable deletion protection and try again.",
         )
-    snapshot, skip = call.get("final_db_snapshot_identifier"), bool(call.get("skip_final_snapshot"))
     if snapshot and (instance.is_replica or skip):
         case = "deleting a replica instance" if instance.is_replica else "SkipFinalSnapshot is specified"
         raise RDSClientError(

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # What a replica in the same Region has from its source when the call says nothing (RDS API reference,
 # CreateDBInstanceReadReplica). Tags, deletion protection, log exports, IAM authentication and backups are not among it.
-inherited = (
+INHERITED = (
     "allocated_storage",
     "auto_minor_version_upgrade",
     "ca_certificate_identifier",
@@ -44,19 +44,19 @@ inherited = (
     "storage_throughput",
     "storage_type",
 )
-leaving = ("delete-precheck", "deleting")
-unreachable = ("rebooting", "starting", "stopped", "stopping", *leaving)
-hosted_zone = "Z32T0VRHXEXS0V"
+LEAVING = ("delete-precheck", "deleting")
+UNREACHABLE = ("rebooting", "starting", "stopped", "stopping", *LEAVING)
+HOSTED_ZONE = "Z32T0VRHXEXS0V"
 
 
 def inherited_by_replica(source: Instance) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in inherited} | {
+    return {name: getattr(source, name) for name in INHERITED} | {
         "db_subnet_group_name": source.db_subnet_group.name,
         "max_allocated_storage": source.max_allocated_storage,
     }
 
 
-class Instance(DBInstance):  # type: ignore[misc]
+class Instance(DBInstance):
     """moto's instance, whose attributes are what the answer of DescribeDBInstances is made of.
 
     There is no ``server`` until it has been made, and so no endpoint either. Whoever reads or changes an instance holds
@@ -72,7 +72,7 @@ class Instance(DBInstance):  # type: ignore[misc]
         self.status = "creating"
         self.server: PostgresServer | None = None
         self.dbi_resource_id = "db-" + secrets.token_hex(13).upper()
-        self.instance_create_time = None
+        self.instance_create_time: datetime | None = None  # type: ignore[assignment]  # RDS has none before creation
         self.publicly_accessible = bool(call.get("publicly_accessible"))
         self.network_type = "IPV4"
         self.performance_insights_enabled = bool(call.get("enable_performance_insights"))
@@ -92,10 +92,10 @@ class Instance(DBInstance):  # type: ignore[misc]
         return self.server.host if self.server else ""
 
     @property
-    def endpoint(self) -> dict[str, Any] | None:
+    def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # RDS has none before creation
         if self.server is None:
             return None
-        return {"Address": self.server.host, "Port": self.server.port, "HostedZoneId": hosted_zone}
+        return {"Address": self.server.host, "Port": self.server.port, "HostedZoneId": HOSTED_ZONE}
 
     @property
     def db_instance_port(self) -> int:
@@ -129,7 +129,7 @@ class Instance(DBInstance):  # type: ignore[misc]
         return {"CAIdentifier": self.ca_certificate_identifier, "ValidTill": utcnow() + timedelta(days=365)}
 
     @property
-    def latest_restorable_time(self) -> datetime | None:
+    def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]  # no backups, no time
         return utcnow() if self.backup_retention_period and self.server else None
 
     # -- what the calls work with --------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class Instance(DBInstance):  # type: ignore[misc]
 
     @property
     def is_leaving(self) -> bool:
-        return self.status in leaving
+        return self.status in LEAVING
 
     @property
     def master_password(self) -> str:
@@ -194,7 +194,7 @@ class Instance(DBInstance):  # type: ignore[misc]
 
     def enforce_security_groups(self) -> None:
         """Let pg_hba.conf say what the security groups say, if it does not yet; in force on return."""
-        if self.server is None or self.status in unreachable:
+        if self.server is None or self.status in UNREACHABLE:
             return
         ec2 = ec2_backends[self.account_id][self.region]
         groups = [group for name in self.vpc_security_group_ids if (group := ec2.get_security_group_from_id(name))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_changes", "delete", "promote", "provision", "reboot", "start", "stop"]
 
-moment = 0.4  # seconds
+MOMENT = 0.4  # seconds
 
 
 def provision(rds: SandboxRDS, instance: Instance, make: Callable[[], PostgresServer]) -> None:
@@ -27,7 +27,7 @@ def provision(rds: SandboxRDS, instance: Instance, make: Callable[[], PostgresSe
     with rds.site.lock:
         instance.attach(server)
         instance.become("backing-up" if instance.backup_retention_period else "modifying")
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.become("available")
         rds.add_event("DB_INSTANCE_CREATE", instance)
@@ -35,11 +35,11 @@ def provision(rds: SandboxRDS, instance: Instance, make: Callable[[], PostgresSe
 
 def apply_changes(rds: SandboxRDS, instance: Instance) -> None:
     # RDS describes the instance as available for a while yet before it starts to work; pollers have to cope with that.
-    time.sleep(moment / 2)
+    time.sleep(MOMENT / 2)
     with rds.site.lock:
         reset = "master_user_password" in instance.pending_modified_values
         instance.become("resetting-master-credentials" if reset else "modifying")
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.pending_modified_values.pop("master_user_password", None)
         for name, value in instance.pending_modified_values.items():
@@ -63,7 +63,7 @@ def reboot(rds: SandboxRDS, instance: Instance) -> None:
         server.apply_settings({})
         server.restart()
         outcome = "incompatible-parameters"
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.parameter_status = "in-sync" if outcome == "available" else "failed-to-apply"
         instance.become(outcome)
@@ -71,40 +71,40 @@ def reboot(rds: SandboxRDS, instance: Instance) -> None:
 
 
 def promote(rds: SandboxRDS, instance: Instance, backup_retention_period: int) -> None:
-    time.sleep(moment / 2)
+    time.sleep(MOMENT / 2)
     with rds.site.lock:
         instance.become("modifying")
     running(instance).promote()
     with rds.site.lock:
         rds.part_from_source(instance)
         instance.backup_retention_period = backup_retention_period
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.become("available")
 
 
 def stop(rds: SandboxRDS, instance: Instance) -> None:
     running(instance).stop()
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.become("stopped")
 
 
 def start(rds: SandboxRDS, instance: Instance) -> None:
     running(instance).start()
-    time.sleep(moment)
+    time.sleep(MOMENT)
     with rds.site.lock:
         instance.become("available")
         instance.enforce_security_groups()
 
 
 def delete(rds: SandboxRDS, instance: Instance) -> None:
-    time.sleep(moment / 2)
+    time.sleep(MOMENT / 2)
     with rds.site.lock:
         instance.status = "deleting"
     if instance.server is not None:
         instance.server.remove()
-    time.sleep(moment / 2)
+    time.sleep(MOMENT / 2)
     with rds.site.lock:
         rds.forget(instance)
 

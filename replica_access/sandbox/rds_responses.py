@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult, PaginatedResult
 from moto.core.utils import utcnow
 from moto.rds import urls as moto_urls
 from moto.rds.responses import RDSResponse
 
+from replica_access.sandbox.rds import SandboxRDS
+from replica_access.sandbox.site import Site
+
 __all__ = ["Urls"]
 
-families = ("t4g", "m6g", "m7g", "r6g", "r7g")
-sizes = ("large", "xlarge", "2xlarge", "4xlarge")
-certificate_authorities = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
-log_types = ("postgresql", "upgrade", "iam-db-auth-error")
+INSTANCE_CLASSES = (
+    *(f"db.t4g.{size}" for size in ("micro", "small", "medium", "large", "xlarge", "2xlarge")),
+    *(f"db.{family}.{size}" for family in ("m6g", "m7g", "r6g", "r7g") for size in ("large", "xlarge", "2xlarge")),
+)
+CERTIFICATE_AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
+LOG_TYPES = ("postgresql", "upgrade", "iam-db-auth-error")
 
 
-def instance_classes() -> list[str]:
-    burstable = [f"db.t4g.{size}" for size in ("micro", "small", "medium")]
-    return burstable + [
-        f"db.{family}.{size}" for family in families for size in sizes if (family, size) != ("t4g", "4xlarge")
-    ]
+class Responses(RDSResponse):
+    @property
+    def site(self) -> Site:
+        backend = self.backend
+        assert isinstance(backend, SandboxRDS)  # noqa: S101  (rds.install has seen to it)
+        return backend.site
 
-
-class Responses(RDSResponse):  # type: ignore[misc]
     def describe_db_engine_versions(self) -> ActionResult:
-        installation = self.backend.site.installation
+        installation = self.site.installation
         versions = [
             {
                 "Engine": "postgres",
                 "MajorEngineVersion": str(installation.major),
                 "EngineVersion": installation.version,
-                "DBParameterGroupFamily": self.backend.site.family,
+                "DBParameterGroupFamily": self.site.family,
                 "DBEngineDescription": "PostgreSQL",
                 "DBEngineVersionDescription": f"PostgreSQL {installation.version}",
-                "ExportableLogTypes": list(log_types),
+                "ExportableLogTypes": list(LOG_TYPES),
                 "SupportsLogExportsToCloudwatchLogs": True,
                 "SupportsReadReplica": True,
-                "SupportedCACertificateIdentifiers": list(certificate_authorities),
+                "SupportedCACertificateIdentifiers": list(CERTIFICATE_AUTHORITIES),
                 "Status": "available",
             }
         ]
@@ -55,12 +59,12 @@ class Responses(RDSResponse):  # type: ignore[misc]
         wanted_class = self.params.get("DBInstanceClass")
         matches = self.params.get("Engine") == "postgres" and self.params.get("EngineVersion") in (
             None,
-            self.backend.site.installation.version,
+            self.site.installation.version,
         )
         options = [
             {
                 "Engine": "postgres",
-                "EngineVersion": self.backend.site.installation.version,
+                "EngineVersion": self.site.installation.version,
                 "DBInstanceClass": name,
                 "LicenseModel": "postgresql-license",
                 "AvailabilityZones": [{"Name": f"{self.region}{zone}"} for zone in "abc"],
@@ -71,7 +75,7 @@ class Responses(RDSResponse):  # type: ignore[misc]
                 "SupportsIAMDatabaseAuthentication": True,
                 "SupportedNetworkTypes": ["IPV4"],
             }
-            for name in instance_classes()
+            for name in INSTANCE_CLASSES
             if matches and wanted_class in (None, name)
         ]
         return PaginatedResult({"OrderableDBInstanceOptions": options})
@@ -87,11 +91,11 @@ class Responses(RDSResponse):  # type: ignore[misc]
                 "CertificateArn": f"arn:aws:rds:{self.region}::cert:{name}",
                 "CustomerOverride": False,
             }
-            for name in certificate_authorities
+            for name in CERTIFICATE_AUTHORITIES
             if self.params.get("CertificateIdentifier") in (None, name)
         ]
         return ActionResult(
-            {"DefaultCertificateForNewLaunches": certificate_authorities[0], "Certificates": certificates}
+            {"DefaultCertificateForNewLaunches": CERTIFICATE_AUTHORITIES[0], "Certificates": certificates}
         )
 
     def describe_pending_maintenance_actions(self) -> ActionResult:
@@ -106,4 +110,4 @@ class Urls:
     """What moto looks for in a service's urls module."""
 
     url_bases = moto_urls.url_bases
-    url_paths: dict[str, Any] = {path: Responses.dispatch for path in moto_urls.url_paths}
+    url_paths: ClassVar[dict[str, Any]] = dict.fromkeys(moto_urls.url_paths, Responses.dispatch)

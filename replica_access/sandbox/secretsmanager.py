@@ -17,7 +17,7 @@ def install() -> None:
     secretsmanager_backends.backend = SandboxSecretsManager
 
 
-class SandboxSecretsManager(SecretsManagerBackend):  # type: ignore[misc]
+class SandboxSecretsManager(SecretsManagerBackend):
     @property
     def _url_module(self) -> Any:
         return moto_urls

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import Any
 
 from replica_access.sandbox import rds_like
 from replica_access.sandbox.binaries import Installation
 from replica_access.sandbox.certificates import Authority, ServerCertificate, create_authority, issue
 from replica_access.sandbox.hba import hba_lines
 from replica_access.sandbox.server import PostgresServer
-
-if TYPE_CHECKING:
-    from threading import _RLock
 
 __all__ = ["Site", "create_database", "make_primary", "make_replica", "open_to", "prepare", "set_password"]
 
@@ -33,7 +31,7 @@ class Site:
     authority: Authority
     certificate: ServerCertificate | None
     superuser_password: str = field(repr=False)
-    lock: _RLock = field(default_factory=RLock, repr=False)
+    lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
 
     @property
     def family(self) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP side of the endpoint: moto's dispatch to the services, one request at a time, and errors that clients can read.
+"""The HTTP side of the endpoint: moto's dispatch to the services, one request at a time, and readable errors.
 
 moto answers a call that it does not know, or a fault of its own, with a page of HTML that no SDK can parse. Here such a
 call ends in an AWS error in the shape of its protocol.
@@ -32,7 +32,7 @@ class Application:
     """The WSGI application.
 
     :param lock: held for the length of each request, since moto's state is not made for threads.
-    :param settle: called after each request and before its answer is sent: what the request changed is in force by then.
+    :param settle: called after each request, before its answer is sent: what the request changed is in force by then.
     :param status: the document behind ``STATUS_PATH``, for whoever knows the token.
     """
 
@@ -94,8 +94,8 @@ def aws_error(environ: WSGIEnvironment, status: HTTPStatus, code: str, message: 
     return Response(body, status, content_type="text/xml")
 
 
-class QuietHandler(MotoRequestHandler):  # type: ignore[misc]
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+class QuietHandler(MotoRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         log.debug("%s %s", self.requestline, code)
 
 
