@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import pytest
+
+from replica_access.sandbox.binaries import find_installations
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "PostgreSQL: " + ", ".join(str(installation) for installation in find_installations())
