@@ -1,0 +1,113 @@
+"""Servers that live on RDS: what the workflow asks of `replica_access.hosting.Hosting`, answered by AWS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from replica_access import passwords
+from replica_access.aws import credentials, ownership, plan, preflight, secret_store, survey
+from replica_access.aws.adoption import not_ours
+from replica_access.aws.commands import Commands
+from replica_access.aws.execute import execute
+from replica_access.aws.landscape import Instance
+from replica_access.aws.readiness import is_usable
+from replica_access.aws.session import Aws
+from replica_access.errors import NotOurs, UsageError
+from replica_access.model import Change, Check, Login, Plan, Secret
+from replica_access.patterns import is_glob
+from replica_access.progress import Progress
+from replica_access.spec import Spec
+
+
+class RdsHosting:
+    """A primary on RDS, and the replica that the spec wants of it.
+
+    :param timeout_s: how long one change may take; making a replica takes most of an hour at worst.
+    """
+
+    def __init__(self, aws: Aws, spec: Spec, timeout_s: float) -> None:
+        self.aws = aws
+        self.spec = spec
+        self.timeout_s = timeout_s
+        self._outputs: dict[str, str] = {}
+        self._primary: Instance | None = None
+
+    @classmethod
+    def open(cls, spec: Spec, *, timeout_s: float) -> RdsHosting:
+        """Open the account and Region of `spec`.
+
+        :raises CredentialsError: AWS lets nobody in, or it is another account.
+        """
+        return cls(Aws.open(spec.aws), spec, timeout_s)
+
+    def look(self) -> tuple[tuple[Check, ...], Plan]:
+        """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
+        landscape = survey.read(self.aws, self.spec)
+        today = datetime.now(UTC).date()
+        return preflight.checks(landscape, self.spec), plan.plan(landscape, self.spec, today)
+
+    def primary(self) -> Login:
+        """Return how the admin logs in to the primary."""
+        return credentials.primary_login(self.aws, self.spec, self._primary_instance())
+
+    def replica(self) -> Login | None:
+        """Return how the admin logs in to the replica; ``None`` where there is none that can be used (yet).
+
+        :raises NotOurs: the instance of that name is somebody else's.
+        """
+        replica = self._replica_instance()
+        return credentials.replica_login(self.aws, self.spec, replica, self.primary()) if replica is not None else None
+
+    def execute(self, change: Change, progress: Progress) -> None:
+        """Carry out one change of the plan that `look` made, and wait until it holds."""
+        execute(self.aws, change, self._outputs, progress, self.timeout_s)
+
+    def password(self, user: str) -> Secret | None:
+        """Return the stored password of `user`, ``None`` where none is stored; for IAM, a token for the replica."""
+        if self.spec.users[user].auth == "iam":
+            login = self.replica()
+            return credentials.with_iam_token(self.aws, login.as_user(user, None)).password if login else None
+        secret = self.spec.secret_of(user)
+        if passwords.is_file(secret):
+            return passwords.read_file(passwords.path_of(secret))
+        return secret_store.read_password(self.aws, secret)
+
+    def store_password(self, user: str, password: Secret) -> None:
+        """Store the password of `user`, with the endpoint that it is meant for, before any server learns of it."""
+        secret = self.spec.secret_of(user)
+        if passwords.is_file(secret):
+            passwords.write_file(passwords.path_of(secret), password)
+            return
+        instance = self._replica_instance() or self._primary_instance()
+        endpoint = credentials.endpoint(instance)
+        secret_store.store_password(
+            self.aws,
+            secret,
+            user,
+            password,
+            host=endpoint["host"],
+            port=int(endpoint["port"]),
+            database=self._first_database(user),
+            instance=instance.identifier,
+            tags=ownership.tags(instance.identifier),
+        )
+
+    def _first_database(self, user: str) -> str:
+        """Return a database for `user` to begin with: the first that the spec names for them, as it stands there."""
+        named = (name for grant in self.spec.grants_of(user) for name in grant.databases if not is_glob(name))
+        return next(named, self.spec.primary.database)
+
+    def _primary_instance(self) -> Instance:
+        if self._primary is None:
+            if not self.spec.on_rds:
+                raise UsageError("The primary of this spec is no RDS instance.", "Give primary.instance in the spec.")
+            self._primary = survey.primary_instance(self.aws, self.spec)
+        return self._primary
+
+    def _replica_instance(self) -> Instance | None:
+        replica = survey.replica_instance(self.aws, self.spec)
+        if replica is None or not is_usable(replica):
+            return None
+        if refusal := not_ours(replica, self._primary_instance(), Commands(self.aws.region, self.spec.aws.profile)):
+            raise NotOurs(f"{refusal.reason}.", refusal.fix)
+        return replica

@@ -1,0 +1,310 @@
+"""What stands in AWS around the primary: frozen values, and nothing that can call or change anything.
+
+`survey.read` fills them in. What the caller may not see is a `NotChecked` in the place of the value, so that whoever
+looks at it cannot take it for an empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from replica_access.aws.ownership import as_mapping, identifier
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """Something that could not be looked at.
+
+    :param why: one sentence.
+    :param fix: what would let us look: usually a permission.
+    """
+
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A DB instance, as DescribeDBInstances tells.
+
+    :param status: ``available``, ``creating`` and so on (RDS user guide, "Viewing Amazon RDS DB instance status").
+    :param host: of the endpoint; ``None`` until there is one.
+    :param backup_days: the backup retention period; 0 where automated backups are off.
+    :param source: the identifier of the instance that this one is a read replica of.
+    :param cluster: the Aurora or Multi-AZ DB cluster that it is a member of, or is a replica of.
+    :param security_groups: group id -> ``active``, ``adding``, ``removing``.
+    :param replication: the statuses of the read replication; empty on a primary, and early in a replica's creation.
+    :param pending: what a modification has not yet brought about.
+    :param applying: whether a parameter group is just being applied.
+    """
+
+    identifier: str
+    arn: str
+    engine: str
+    version: str
+    status: str
+    instance_class: str
+    resource_id: str = ""
+    host: str | None = None
+    port: int | None = None
+    master_user: str = ""
+    managed_password: bool = False
+    backup_days: int = 0
+    cluster: str | None = None
+    source: str | None = None
+    replicas: tuple[str, ...] = ()
+    publicly_accessible: bool = False
+    deletion_protection: bool = False
+    iam_authentication: bool = False
+    vpc: str | None = None
+    subnet_group: str | None = None
+    subnets: tuple[str, ...] = ()
+    security_groups: Mapping[str, str] = field(default_factory=dict)
+    replication: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    applying: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Return the instance that an entry of ``DBInstances`` describes."""
+        endpoint, group = found.get("Endpoint", {}), found.get("DBSubnetGroup", {})
+        source = found.get("ReadReplicaSourceDBInstanceIdentifier")
+        return cls(
+            identifier=found["DBInstanceIdentifier"],
+            arn=found.get("DBInstanceArn", ""),
+            engine=found.get("Engine", ""),
+            version=found.get("EngineVersion", ""),
+            status=found.get("DBInstanceStatus", ""),
+            instance_class=found.get("DBInstanceClass", ""),
+            resource_id=found.get("DbiResourceId", ""),
+            host=endpoint.get("Address"),
+            port=endpoint.get("Port"),
+            master_user=found.get("MasterUsername", ""),
+            managed_password="MasterUserSecret" in found,
+            backup_days=found.get("BackupRetentionPeriod", 0),
+            cluster=found.get("DBClusterIdentifier") or found.get("ReadReplicaSourceDBClusterIdentifier"),
+            source=identifier(source) if source else None,
+            replicas=tuple(identifier(name) for name in found.get("ReadReplicaDBInstanceIdentifiers", ())),
+            publicly_accessible=found.get("PubliclyAccessible", False),
+            deletion_protection=found.get("DeletionProtection", False),
+            iam_authentication=found.get("IAMDatabaseAuthenticationEnabled", False),
+            vpc=group.get("VpcId"),
+            subnet_group=group.get("DBSubnetGroupName"),
+            subnets=tuple(subnet["SubnetIdentifier"] for subnet in group.get("Subnets", ())),
+            security_groups={
+                entry["VpcSecurityGroupId"]: entry.get("Status", "") for entry in found.get("VpcSecurityGroups", ())
+            },
+            replication=tuple(entry.get("Status", "") for entry in found.get("StatusInfos", ())),
+            pending=tuple(sorted(found.get("PendingModifiedValues", {}))),
+            applying=any(
+                group.get("ParameterApplyStatus") == "applying" for group in found.get("DBParameterGroups", ())
+            ),
+            tags=as_mapping(found.get("TagList", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetGroup:
+    """A DB subnet group: its name, its VPC and the ids of its subnets."""
+
+    name: str
+    vpc: str
+    subnets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found["DBSubnetGroupName"],
+            found.get("VpcId", ""),
+            tuple(subnet["SubnetIdentifier"] for subnet in found.get("Subnets", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A subnet.
+
+    :param public_access: the mode of VPC Block Public Access that holds in it, where EC2 tells.
+    """
+
+    id: str
+    zone: str
+    free_addresses: int
+    public_access: str | None = None
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found["SubnetId"],
+            found.get("AvailabilityZone", ""),
+            found.get("AvailableIpAddressCount", 0),
+            found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route for IPv4; `target` is whatever the packets go to: an internet or NAT gateway, an interface."""
+
+    destination: str
+    target: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """A route table, and the subnets that it is explicitly associated with."""
+
+    id: str
+    main: bool
+    subnets: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        associations = found.get("Associations", ())
+        return cls(
+            found["RouteTableId"],
+            any(association.get("Main") for association in associations),
+            tuple(association["SubnetId"] for association in associations if "SubnetId" in association),
+            tuple(
+                Route(route["DestinationCidrBlock"], _target(route), route.get("State") == "active")
+                for route in found.get("Routes", ())
+                if "DestinationCidrBlock" in route
+            ),
+        )
+
+
+def _target(route: Mapping[str, Any]) -> str:
+    return next(
+        (str(value) for key, value in route.items() if key.endswith("Id") and key != "DestinationPrefixListId"), ""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AclEntry:
+    """A rule of a network ACL; the first that matches, by `number`, decides. Protocol ``-1`` is every protocol."""
+
+    number: int
+    egress: bool
+    allow: bool
+    protocol: str
+    cidr: str
+    first_port: int
+    last_port: int
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        ports = found.get("PortRange", {})
+        return cls(
+            found["RuleNumber"],
+            found.get("Egress", False),
+            found.get("RuleAction") == "allow",
+            found.get("Protocol", ""),
+            found.get("CidrBlock") or found.get("Ipv6CidrBlock", ""),
+            ports.get("From", 0),
+            ports.get("To", 65535),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """A network ACL, and the subnets that it guards."""
+
+    id: str
+    subnets: tuple[str, ...]
+    entries: tuple[AclEntry, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found["NetworkAclId"],
+            tuple(
+                association["SubnetId"] for association in found.get("Associations", ()) if "SubnetId" in association
+            ),
+            tuple(sorted(map(AclEntry.of, found.get("Entries", ())), key=lambda entry: entry.number)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """One network that a security group lets in. Protocol ``-1`` is every protocol, on every port."""
+
+    cidr: str
+    protocol: str
+    first_port: int
+    last_port: int
+    description: str = ""
+
+    def covers(self, port: int) -> bool:
+        return self.protocol == "-1" or (self.protocol == "tcp" and self.first_port <= port <= self.last_port)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group and the networks it lets in.
+
+    Rules come from the group itself rather than from DescribeSecurityGroupRules: one call and one permission less, and
+    all that is needed here. References to other groups and prefix lists let nobody in by address and are left out.
+    """
+
+    id: str
+    name: str
+    vpc: str
+    tags: Mapping[str, str]
+    ingress: tuple[Ingress, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found["GroupId"],
+            found.get("GroupName", ""),
+            found.get("VpcId", ""),
+            as_mapping(found.get("Tags", ())),
+            tuple(
+                Ingress(
+                    cidr,
+                    permission.get("IpProtocol", ""),
+                    permission.get("FromPort", 0),
+                    permission.get("ToPort", 65535),
+                    entry.get("Description", ""),
+                )
+                for permission in found.get("IpPermissions", ())
+                for entry in (*permission.get("IpRanges", ()), *permission.get("Ipv6Ranges", ()))
+                if (cidr := entry.get("CidrIp") or entry.get("CidrIpv6"))
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Landscape:
+    """Everything that the checks and the plan look at.
+
+    :param dns_support: and `dns_hostnames`: the attributes of the primary's VPC.
+    :param gateways: the internet gateways attached to it.
+    :param public_access: the mode of VPC Block Public Access of the account: ``off``, or what it blocks.
+    :param subnet_groups: all DB subnet groups of that VPC.
+    :param security_groups: those that carry our tag or our name, and those that the spec names, by id or name.
+    """
+
+    region: str
+    account: str
+    primary: Instance
+    replica: Instance | None
+    dns_support: bool | NotChecked
+    dns_hostnames: bool | NotChecked
+    gateways: tuple[str, ...] | NotChecked
+    public_access: str | NotChecked
+    subnet_groups: tuple[SubnetGroup, ...] | NotChecked
+    subnets: tuple[Subnet, ...] | NotChecked
+    route_tables: tuple[RouteTable, ...] | NotChecked
+    acls: tuple[Acl, ...] | NotChecked
+    security_groups: tuple[SecurityGroup, ...] | NotChecked
+
+    @property
+    def port(self) -> int:
+        """Where primary and replica listen: a replica inherits the port of its source."""
+        return self.primary.port or 5432

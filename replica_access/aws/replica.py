@@ -1,0 +1,124 @@
+"""Wait for a DB instance, with our own poller.
+
+botocore's waiter gives up after half an hour, takes ``available`` for ready, and keeps waiting in states that an
+instance never leaves.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from replica_access.aws.commands import Commands
+from replica_access.aws.failures import is_passing
+from replica_access.aws.landscape import Instance
+from replica_access.aws.readiness import BROKEN, TERMINAL, differences, why_unready
+from replica_access.aws.session import Aws
+from replica_access.aws.survey import instance as describe
+from replica_access.errors import AwsError, NotFound, WaitFailed
+from replica_access.progress import Progress
+
+CREATION_DEADLINE_S = 90 * 60
+"""Replicas of large primaries take most of an hour."""
+
+LONGEST_INTERVAL_S = 30.0
+LOCAL_INTERVAL_S = 0.3
+UNSEEN_S = 60.0
+"""How long an instance that was just made may be unknown: RDS answers from copies of its records."""
+
+EVENT_MINUTES = 24 * 60
+EVENTS_SHOWN = 3
+
+
+def wait_until_ready(
+    aws: Aws,
+    identifier: str,
+    progress: Progress,
+    deadline_s: float,
+    *,
+    wanted: Mapping[str, Any] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> Instance:
+    """Poll until the instance `identifier` is ready, and return it as it then is.
+
+    :param wanted: parameters of a modification that must show first: right after the call an instance still looks as
+        it did before.
+    :raises WaitFailed: a state that nothing leaves, with what RDS says about it; or `deadline_s` seconds have passed.
+    :raises NotFound: somebody deleted it meanwhile.
+    """
+    begin = now()
+    seen = False
+    while True:
+        elapsed = now() - begin
+        try:
+            found = describe(aws, identifier)
+        except AwsError as error:
+            if not is_passing(error):
+                raise
+            state = f"AWS does not answer ({error.code})"
+        else:
+            if found is not None:
+                seen = True
+                lacks = why_unready(found) or next(iter(differences(found, wanted or {})), None)
+                if lacks is None:
+                    return found
+                if found.status in TERMINAL or BROKEN & set(found.replication):
+                    raise _stuck(aws, found, lacks)
+                state = lacks
+            elif seen or elapsed > UNSEEN_S:
+                raise NotFound(
+                    f"{identifier} is gone: somebody deleted it.", "Run the same command again to make it anew."
+                )
+            else:
+                state = "not known yet"
+        if elapsed >= deadline_s:
+            raise WaitFailed(
+                f"{identifier} is not ready after {duration(elapsed)}: {state}.",
+                "RDS goes on with it: run the same command again, and it waits on from here.",
+            )
+        progress.waiting(f"{identifier}: {state} ({duration(elapsed)})")
+        sleep(min(_interval_s(elapsed, local=aws.is_local), deadline_s - elapsed))
+
+
+def _interval_s(elapsed: float, *, local: bool) -> float:
+    """Return when to ask next: often at first, then every half minute, never in step with others."""
+    if local:
+        return LOCAL_INTERVAL_S
+    return min(LONGEST_INTERVAL_S, 5 + elapsed / 10) * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+def _stuck(aws: Aws, found: Instance, state: str) -> WaitFailed:
+    name = found.identifier
+    events = Commands(aws.region).rds("describe-events", "--source-type", "db-instance", "--source-identifier", name,
+                                      "--duration", str(EVENT_MINUTES))  # fmt: skip
+    return WaitFailed(
+        f"{name} does not get ready by itself: {state}. {_events(aws, name)}",
+        f"Mend the cause or delete the instance, then run the same command again; all events: {events}",
+    )
+
+
+def _events(aws: Aws, identifier: str) -> str:
+    """Return what RDS said about `identifier` last, as far as we may read it."""
+    try:
+        answer = aws.call(
+            "rds", "DescribeEvents", SourceIdentifier=identifier, SourceType="db-instance", Duration=EVENT_MINUTES
+        )
+    except AwsError as error:
+        return f"Its events could not be read: {error.what}"
+    messages = [event["Message"].strip().rstrip(".") for event in answer.get("Events", ()) if event.get("Message")]
+    if not messages:
+        return "RDS has no events about it."
+    return f"RDS says: {'; '.join(messages[-EVENTS_SHOWN:])}."
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` for people.
+
+    >>> duration(7.4), duration(80), duration(3600)
+    ('7 s', '1 min 20 s', '60 min 0 s')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,145 @@
+"""Passwords in Secrets Manager, in the form that RDS itself uses and other tools read.
+
+The form: a JSON object with ``engine``, ``host``, ``port``, ``dbname``, ``username``, ``password`` and
+``dbInstanceIdentifier`` (Secrets Manager user guide, "JSON structure of AWS Secrets Manager database credential
+secrets").
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replica_access.aws.commands import Commands
+from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, is_managed
+from replica_access.aws.session import Aws
+from replica_access.errors import AwsError, NotFound, NotOurs
+from replica_access.model import Secret
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "replica-access")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a secret holds; `user` and `host` are empty where it names none."""
+
+    user: str
+    password: Secret
+    host: str = ""
+
+
+def read(aws: Aws, secret_id: str) -> Kept | None:
+    """Return what `secret_id` holds, or ``None`` where there is no such secret, or nothing in it yet.
+
+    :raises AwsError: it is about to be deleted, or holds something else than a login.
+    """
+    try:
+        answer = aws.call("secretsmanager", "GetSecretValue", SecretId=secret_id)
+    except NotFound:
+        return None
+    except AwsError as error:
+        raise _doomed(aws, secret_id, error) from None
+    try:
+        value = json.loads(answer["SecretString"])
+        return Kept(str(value.get("username", "")), Secret(value["password"]), str(value.get("host", "")))
+    except (KeyError, ValueError, AttributeError, TypeError):
+        raise AwsError(
+            f'The secret {secret_id} is not of RDS\'s form: {{"username": …, "password": …}}.',
+            "Name another one in the spec, or bring it into that form.",
+        ) from None
+
+
+def read_password(aws: Aws, secret_id: str) -> Secret | None:
+    """Return the password in `secret_id`, or ``None`` where there is no such secret.
+
+    :raises AwsError: as `read` does.
+    """
+    kept = read(aws, secret_id)
+    return kept.password if kept is not None else None
+
+
+def store_password(
+    aws: Aws,
+    secret_id: str,
+    user: str,
+    password: Secret,
+    *,
+    host: str,
+    port: int,
+    database: str,
+    instance: str,
+    tags: Mapping[str, str],
+) -> None:
+    """Keep the `password` of `user` in `secret_id`; doing it twice changes nothing.
+
+    The token of each call follows from its content, so that a call whose answer was lost can be repeated.
+
+    :raises NotOurs: there is a secret of that name, with another content and without our tag.
+    """
+    value = json.dumps(
+        {
+            "engine": "postgres",
+            "host": host,
+            "port": port,
+            "dbname": database,
+            "username": user,
+            "password": password.reveal(),
+            "dbInstanceIdentifier": instance,
+        }
+    )
+    version = {"SecretString": value, "ClientRequestToken": str(uuid.uuid5(_NAMESPACE, f"{secret_id}\0{value}"))}
+    creation = {
+        **version,
+        "Description": f"PostgreSQL login {user} on {instance}, made by replica-access",
+        "Tags": as_list(tags),
+    }
+    kept = read(aws, secret_id)
+    if kept is not None and (kept.user, kept.password) == (user, password):
+        # somebody else's secret that serves is left alone; ours follows the replica to a new endpoint
+        if kept.host == host or not _is_ours(aws, secret_id):
+            return
+    elif kept is None and _create(aws, secret_id, creation):
+        return
+    elif not _is_ours(aws, secret_id):
+        tag = Commands(aws.region).secret(
+            "tag-resource", "--secret-id", secret_id, "--tags", f"Key={MANAGED_TAG},Value={MANAGED_VALUE}"
+        )
+        raise NotOurs(
+            f"The secret {secret_id} exists already and does not carry our tag.",
+            f"Name another one in the spec (users.NAME.secret), or hand this one over: {tag}",
+        )
+    aws.call("secretsmanager", "PutSecretValue", SecretId=secret_id, **version)
+
+
+def _create(aws: Aws, secret_id: str, creation: Mapping[str, Any]) -> bool:
+    """Create the secret, and return whether it is there now with our value; it may exist with none, or with another."""
+    try:
+        aws.call("secretsmanager", "CreateSecret", Name=secret_id, **creation)
+    except AwsError as error:
+        if error.code != "ResourceExistsException":
+            raise _doomed(aws, secret_id, error) from None
+        return False
+    return True
+
+
+def _is_ours(aws: Aws, secret_id: str) -> bool:
+    found = aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
+    return is_managed(as_mapping(found.get("Tags", ())))
+
+
+def _doomed(aws: Aws, secret_id: str, error: AwsError) -> AwsError:
+    """Return that `secret_id` is about to be deleted, where that is the reason of `error`; its code has several."""
+    if error.code != "InvalidRequestException":
+        return error
+    if "DeletedDate" not in aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id):
+        return error
+    restore = Commands(aws.region).secret("restore-secret", "--secret-id", secret_id)
+    return AwsError(
+        f"The secret {secret_id} is scheduled for deletion.",
+        f"Restore it: {restore}; or name another one in the spec.",
+        call=error.call,
+        code=error.code,
+    )

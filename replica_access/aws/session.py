@@ -1,0 +1,154 @@
+"""One account and Region: every AWS call of the program goes through `Aws`, and fails in our sentences.
+
+Only the calls that we need, by botocore's own operation names, so that a call can be data (`model.Call`). Loading
+botocore and its service models takes a third of a second; nothing outside this package may import it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from replica_access import __version__
+from replica_access.aws.failures import explain
+from replica_access.errors import AwsError, CredentialsError
+from replica_access.model import Secret
+from replica_access.spec import Aws as Settings
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 60
+ATTEMPTS = 6
+CONNECTIONS = 10
+
+# At DEBUG botocore logs the body of every request and answer, and a secret's value is in both.
+logging.getLogger("botocore").setLevel(logging.INFO)
+
+
+class Aws:
+    """The AWS APIs of one account and Region. Threads may share it."""
+
+    def __init__(self, session: botocore.session.Session, region: str) -> None:
+        self.region = region
+        self._session = session
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            max_pool_connections=CONNECTIONS,
+            user_agent_extra=f"replica-access/{__version__}",
+        )
+
+    @classmethod
+    def open(cls, settings: Settings) -> Aws:
+        """Open the account and Region that `settings` and the environment name.
+
+        :raises CredentialsError: no profile, no Region, no credentials, or another account than ``aws.account``.
+        """
+        session = botocore.session.Session(profile=settings.profile)
+        try:
+            # the AWS CLI and all newer SDKs read AWS_REGION, botocore only AWS_DEFAULT_REGION
+            region = settings.region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
+        except BotoCoreError as error:
+            raise explain(error, "session", "Open", {}, "") from None
+        if not region:
+            raise CredentialsError(
+                "No AWS Region is set.", "Set region in [aws] of the spec, or AWS_REGION, for example ap-southeast-2."
+            )
+        aws = cls(session, region)
+        if settings.account is not None and settings.account != aws.account:
+            raise CredentialsError(
+                f"These credentials are of account {aws.account} ({aws.arn}), the spec allows {settings.account} only.",
+                "Choose the right profile with AWS_PROFILE, or correct aws.account in the spec.",
+                call="sts:GetCallerIdentity",
+            )
+        return aws
+
+    @property
+    def account(self) -> str:
+        """The number of the account that the credentials belong to."""
+        return str(self._identity["Account"])
+
+    @property
+    def arn(self) -> str:
+        """Who we are there."""
+        return str(self._identity["Arn"])
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return self.call("sts", "GetCallerIdentity")
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether RDS is a stand-in on this machine, which can be asked often."""
+        host = urlsplit(self.client("rds").meta.endpoint_url).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    def client(self, service: str) -> Any:
+        """Return the client of `service`, made on first use: EC2's takes a fifth of a second."""
+        if (client := self._clients.get(service)) is not None:
+            return client
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(service)
+            return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:
+        try:
+            return self._session.create_client(service, region_name=self.region, config=self._config)
+        except BotoCoreError as error:
+            raise explain(error, service, "Open", {}, self.region) from None
+        except ValueError as error:
+            raise AwsError(
+                f"No connection to {service} in {self.region} can be made: {error}.",
+                "Check AWS_ENDPOINT_URL: it is a URL such as http://127.0.0.1:5000.",
+            ) from None
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call `operation` by botocore's name (``DescribeDBInstances``) and return its answer.
+
+        :raises AwsError: or the more telling one of its kind; ``code`` is the code on the wire.
+        """
+        method = getattr(self.client(service), xform_name(operation))
+        try:
+            answer: dict[str, Any] = method(**parameters)
+        except (ClientError, BotoCoreError) as error:
+            raise explain(error, service, operation, parameters, self.region) from None
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the entries below `key` of every page of `operation`'s answer.
+
+        :raises AwsError: as `call` does.
+        """
+        paginator = self.client(service).get_paginator(xform_name(operation))
+        try:
+            for page in paginator.paginate(**parameters):
+                yield from page.get(key, ())
+        except (ClientError, BotoCoreError) as error:
+            raise explain(error, service, operation, parameters, self.region) from None
+
+    def database_token(self, host: str, port: int, user: str) -> Secret:
+        """Return a token by which `user` may log in to the instance at `host`: signed here, good for fifteen minutes.
+
+        :raises CredentialsError: there is nothing to sign it with.
+        """
+        try:
+            return Secret(self.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user))
+        except BotoCoreError as error:
+            raise explain(error, "rds", "GenerateDBAuthToken", {}, self.region) from None

@@ -1,0 +1,199 @@
+"""Look around in AWS: everything that the checks and the plan need, in two rounds of concurrent calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from replica_access.aws.landscape import (
+    Acl,
+    Instance,
+    Landscape,
+    NotChecked,
+    RouteTable,
+    SecurityGroup,
+    Subnet,
+    SubnetGroup,
+)
+from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier
+from replica_access.aws.session import Aws
+from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, UsageError
+from replica_access.spec import Spec
+
+T = TypeVar("T")
+
+THREADS = 8
+
+
+def read(aws: Aws, spec: Spec) -> Landscape:
+    """Read what `spec` is about. What the caller may not see is `NotChecked` in its place.
+
+    :raises NotFound: the primary does not exist in this account and Region; says which ones do.
+    :raises AccessDenied: the caller may not even see DB instances.
+    """
+    if spec.primary.instance is None:
+        raise UsageError("The primary of this spec is no RDS instance.", "Give primary.instance instead of a dsn.")
+    for name in (spec.primary.instance, spec.replica and spec.replica.instance):
+        _require_region(aws, name or "")
+    aws.client("rds")  # before EC2's, whose making then overlaps with RDS's answers
+    with ThreadPoolExecutor(THREADS) as pool:
+
+        def begin(read_it: Callable[..., T], *arguments: Any) -> Callable[[], T | NotChecked]:
+            return pool.submit(_or_not_checked, read_it, *arguments).result
+
+        primary_read = pool.submit(primary_instance, aws, spec)
+        replica_read = pool.submit(replica_instance, aws, spec)
+        groups = begin(_subnet_groups, aws)
+        security_groups = begin(_security_groups, aws, spec)
+        primary = primary_read.result()
+        if (vpc := primary.vpc) is None:
+            raise AwsError(f"{primary.identifier} is in no VPC.", "Move it into one: nothing else is supported.")
+        in_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+        dns_support = begin(_vpc_attribute, aws, vpc, "EnableDnsSupport")
+        dns_hostnames = begin(_vpc_attribute, aws, vpc, "EnableDnsHostnames")
+        gateways = begin(_gateways, aws, vpc)
+        public_access = begin(_public_access, aws)
+        subnets = begin(_all, aws, Subnet.of, "DescribeSubnets", "Subnets", in_vpc)
+        route_tables = begin(_all, aws, RouteTable.of, "DescribeRouteTables", "RouteTables", in_vpc)
+        acls = begin(_all, aws, Acl.of, "DescribeNetworkAcls", "NetworkAcls", in_vpc)
+        return Landscape(
+            region=aws.region,
+            account=primary.arn.split(":")[4],
+            primary=primary,
+            replica=replica_read.result(),
+            dns_support=dns_support(),
+            dns_hostnames=dns_hostnames(),
+            gateways=gateways(),
+            public_access=public_access(),
+            subnet_groups=_of_vpc(groups(), vpc),
+            subnets=subnets(),
+            route_tables=route_tables(),
+            acls=acls(),
+            security_groups=security_groups(),
+        )
+
+
+def primary_instance(aws: Aws, spec: Spec) -> Instance:
+    """Return the primary of `spec`.
+
+    :raises NotFound: says which instances there are.
+    """
+    name = identifier(spec.primary.instance or "")
+    found = instance(aws, name)
+    if found is None:
+        raise _no_such_primary(aws, name)
+    return found
+
+
+def replica_instance(aws: Aws, spec: Spec) -> Instance | None:
+    """Return whatever instance has the name that `spec` gives its replica: ours, or somebody else's."""
+    name = replica_identifier(spec)
+    return instance(aws, name) if name is not None else None
+
+
+def instance(aws: Aws, name: str) -> Instance | None:
+    """Return the DB instance `name`, or ``None`` where there is none."""
+    try:
+        answer = aws.call("rds", "DescribeDBInstances", DBInstanceIdentifier=name)
+    except NotFound:
+        return None
+    return next(map(Instance.of, answer["DBInstances"]), None)
+
+
+def _require_region(aws: Aws, name: str) -> None:
+    region = name.split(":")[3] if name.startswith("arn:") else aws.region
+    if region != aws.region:
+        raise UsageError(
+            f"{name} is in {region}, and this run works in {aws.region}.",
+            "Set region in [aws] of the spec to the Region of both instances.",
+        )
+
+
+def _no_such_primary(aws: Aws, name: str) -> NotFound:
+    where = f"in {aws.region} of account {aws.account}"
+    found = [Instance.of(entry) for entry in aws.pages("rds", "DescribeDBInstances", "DBInstances")]
+    members = sorted(each.identifier for each in found if each.cluster == name)
+    if members:
+        what = f"{name} is a DB cluster {where}, not a DB instance; its members are {', '.join(members)}."
+        return NotFound(what, "Only single DB instances are supported: name one in primary.instance.")
+    names = sorted(each.identifier for each in found)
+    close = get_close_matches(name, names, n=1)
+    if close:
+        fix = f"Did you mean {close[0]}? Correct primary.instance in the spec."
+    elif names:
+        fix = f"Correct primary.instance in the spec, or the Region; there are: {', '.join(names[:20])}."
+    else:
+        fix = "There is no DB instance here at all: check aws.region and aws.profile."
+    return NotFound(
+        f"There is no DB instance {name} {where}.", fix, call="rds:DescribeDBInstances", code="DBInstanceNotFound"
+    )
+
+
+def _or_not_checked(read_it: Callable[..., T], *arguments: Any) -> T | NotChecked:
+    try:
+        return read_it(*arguments)
+    except AccessDenied as error:
+        return NotChecked(error.what, error.fix)
+
+
+def _all(
+    aws: Aws, of: Callable[[dict[str, Any]], T], operation: str, key: str, filters: list[dict[str, Any]]
+) -> tuple[T, ...]:
+    return tuple(map(of, aws.pages("ec2", operation, key, Filters=filters)))
+
+
+def _subnet_groups(aws: Aws) -> tuple[SubnetGroup, ...]:
+    return tuple(map(SubnetGroup.of, aws.pages("rds", "DescribeDBSubnetGroups", "DBSubnetGroups")))
+
+
+def _of_vpc(groups: tuple[SubnetGroup, ...] | NotChecked, vpc: str) -> tuple[SubnetGroup, ...] | NotChecked:
+    if isinstance(groups, NotChecked):
+        return groups
+    return tuple(group for group in groups if group.vpc == vpc)
+
+
+def _vpc_attribute(aws: Aws, vpc: str, attribute: str) -> bool:
+    asked = attribute[0].lower() + attribute[1:]  # enableDnsSupport in the question, EnableDnsSupport in the answer
+    answer = aws.call("ec2", "DescribeVpcAttribute", VpcId=vpc, Attribute=asked)
+    return bool(answer.get(attribute, {}).get("Value"))
+
+
+def _gateways(aws: Aws, vpc: str) -> tuple[str, ...]:
+    filters = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+    return tuple(
+        gateway["InternetGatewayId"]
+        for gateway in aws.pages("ec2", "DescribeInternetGateways", "InternetGateways", Filters=filters)
+        # the API says "available" for a gateway that is attached, its reference says "attached"
+        if any(attachment.get("State") in {"available", "attached"} for attachment in gateway.get("Attachments", ()))
+    )
+
+
+def _public_access(aws: Aws) -> str | NotChecked:
+    try:
+        answer = aws.call("ec2", "DescribeVpcBlockPublicAccessOptions")
+    except (AccessDenied, CredentialsError):
+        raise
+    except AwsError as error:  # a young call, which not every partition and stand-in knows
+        return NotChecked(error.what, "Look at VPC > Settings > Block Public Access in the console.")
+    return str(answer.get("VpcBlockPublicAccessOptions", {}).get("InternetGatewayBlockMode", "off"))
+
+
+def _security_groups(aws: Aws, spec: Spec) -> tuple[SecurityGroup, ...]:
+    replica = replica_identifier(spec)
+    ids = [name for name in spec.network.security_groups if name.startswith("sg-")]
+    names = [name for name in spec.network.security_groups if not name.startswith("sg-")]
+    filters = {"group-id": ids, "group-name": names}
+    if replica is not None:
+        filters["group-name"] = [group_name(replica), *names]
+        filters[f"tag:{REPLICA_TAG}"] = [replica]
+    found = {
+        group.id: group
+        for name, values in filters.items()
+        if values
+        for group in _all(
+            aws, SecurityGroup.of, "DescribeSecurityGroups", "SecurityGroups", [{"Name": name, "Values": values}]
+        )
+    }
+    return tuple(found[group_id] for group_id in sorted(found))
