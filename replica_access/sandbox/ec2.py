@@ -144,10 +144,6 @@ def _refuse_rule_descriptions(permission: dict[str, Any]) -> None:
 
 
 def _refuse_deletion_in_use(ec2: SandboxEC2, group: SecurityGroup) -> None:
-    if group.is_default:
-        raise EC2ClientError(
-            "CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
-        )
     databases = rds_backends[ec2.account_id][ec2.region_name].databases.values()
     attached = any(group.id in database.vpc_security_group_ids for database in databases)
     referenced = any(
@@ -193,6 +189,11 @@ class Responses(EC2Response):
         return ActionResult({"Return": True})
 
     def delete_security_group(self) -> ActionResult:
+        group = self.ec2_backend.get_security_group_from_id(self._get_param("GroupId"))
+        if group is not None and group.is_default:  # by a call; with its VPC it does go
+            raise EC2ClientError(
+                "CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
+            )
         super().delete_security_group()
         return ActionResult({"Return": True, "GroupId": self._get_param("GroupId")})
 

@@ -58,6 +58,7 @@ class SandboxStatus:
     directory: Path
     endpoint_url: str
     region: str
+    account: str
     ca_bundle: Path
     superuser: str
     superuser_password: str = field(repr=False)
@@ -195,6 +196,7 @@ def read_status(directory: Path, document: dict[str, Any]) -> SandboxStatus:
         directory=directory,
         endpoint_url=document["endpoint_url"],
         region=document["region"],
+        account=document["account"],
         ca_bundle=Path(document["ca_bundle"]),
         superuser=document["superuser"]["user"],
         superuser_password=document["superuser"]["password"],

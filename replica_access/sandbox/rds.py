@@ -6,10 +6,12 @@ work goes on. Requests are served one at a time, under the lock of the site.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.rds.exceptions import DBParameterGroupNotFoundError, DBSubnetGroupNotFoundError, RDSClientError
@@ -174,6 +176,9 @@ class SandboxRDS(RDSBackend):
         shows = any(call.get(name) is not None for name in AT_ONCE)
         self._show_as_pending(instance, call)
         super().modify_db_instance(db_instance_identifier, call)
+        if call.get("manage_master_user_password"):
+            call["master_user_password"] = secrets.token_urlsafe(24)
+            self._store_managed_password(instance, call["master_user_password"])
         if password := call.get("master_user_password"):
             servers.set_password(jobs.running(instance), str(instance.master_username), password)
         if shows or (call.get("apply_immediately") and instance.pending_modified_values):
@@ -253,11 +258,12 @@ class SandboxRDS(RDSBackend):
         instance.source, instance.source_db_instance_identifier, instance.is_replica = None, None, False
 
     def _store_managed_password(self, instance: Instance, password: str) -> None:
-        import json
-
+        """Put the password that is in force where moto puts one that never is."""
         instance.master_user_password = password
         document = json.dumps({"username": instance.master_username, "password": password})
-        self.secretsmanager.update_secret(instance.master_user_secret.secret_arn, secret_string=document)
+        self.secretsmanager.update_secret(
+            instance.master_user_secret.secret_arn, secret_string=document, client_request_token=str(uuid4())
+        )
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
