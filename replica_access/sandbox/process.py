@@ -1,20 +1,23 @@
-"""The process behind a data directory, and ports for it to listen on."""
+"""The process behind a data directory, and what it needs to start: a directory and a port."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from replica_access.errors import Error
+from replica_access.sandbox.unprivileged import hand_over
 
-__all__ = ["StopMode", "free_port", "is_alive", "is_free", "polls", "running", "status", "stop"]
+__all__ = ["StopMode", "free_port", "is_alive", "is_free", "new_home", "polls", "running", "start", "stop"]
 
 StopMode = Literal["smart", "fast", "immediate"]
 SIGNALS: Mapping[StopMode, signal.Signals] = {
@@ -22,9 +25,29 @@ SIGNALS: Mapping[StopMode, signal.Signals] = {
     "fast": signal.SIGINT,
     "immediate": signal.SIGQUIT,
 }
+START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 # Below the ports that systems hand out for outgoing connections, so that a server finds its own again when it restarts.
 PORTS = range(15000, 32000)
+
+
+@contextmanager
+def new_home(directory: Path) -> Iterator[None]:
+    """Make a server's directory, closed to others; if the block fails, end what runs in it and delete it.
+
+    :raises Error: it exists.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+    except FileExistsError as error:
+        raise Error(f"{directory} exists already.", "Name a directory that does not.") from error
+    try:
+        hand_over(directory)
+        yield
+    except BaseException:
+        stop(directory / "data", "immediate")
+        shutil.rmtree(directory)
+        raise
 
 
 def running(data: Path) -> int | None:
@@ -40,6 +63,34 @@ def status(data: Path, pid: int) -> str:
     """What the server with this process id says of itself: starting, ready, standby, stopping; empty if nothing yet."""
     lines = pid_file(data)
     return lines[7].strip() if len(lines) > 7 and lines[0] == str(pid) else ""
+
+
+def start(command: Sequence[str], data: Path, *, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the server of a data directory and wait until it lets somebody in.
+
+    :raises Error: it ended instead, or took longer than a minute; with the end of its log.
+    """
+    with log.open("ab") as output:
+        logged = output.tell()
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,  # Ctrl-C in our terminal is ours to handle
+        )
+    for _ in polls(START_SECONDS):
+        if status(data, server.pid) == "ready":
+            return server
+        if server.poll() is not None:
+            break
+    else:
+        stop(data, "immediate")
+    with log.open(encoding="utf-8", errors="replace") as file:
+        file.seek(logged)
+        last_words = " ".join(file.read().splitlines()[-10:])
+    raise Error(f"The PostgreSQL server in {data} did not start: {last_words}", f"See {log}.")
 
 
 def stop(data: Path, mode: StopMode) -> None:

@@ -17,8 +17,7 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -33,7 +32,6 @@ from replica_access.sandbox.unprivileged import command, hand_over
 
 __all__ = ["PostgresServer"]
 
-START_SECONDS = 60.0
 RELOAD_SECONDS = 10.0
 PORT_ATTEMPTS = 5
 
@@ -89,9 +87,10 @@ class PostgresServer:
         :param port: a free one by default.
         :raises Error: initdb or the server failed; nothing is left behind.
         """
+        directory = directory.resolve()
         server = cls(
             installation,
-            directory.resolve(),
+            directory,
             port or process.free_port(),
             superuser,
             superuser_password,
@@ -99,11 +98,12 @@ class PostgresServer:
             settings=dict(settings or {}),
             tied=tied,
         )
-        loopback = [ip_network("127.0.0.1/32")]
-        with new_directory(directory):
+        if hba is None:
+            hba = hba_lines(allowed=[ip_network("127.0.0.1/32")], tls=server.tls, superuser=superuser)
+        with process.new_home(directory):
             programs.initdb(installation, server.data, superuser=superuser, password=superuser_password)
             server._write(server._parameters, "")
-            server._write_hba(hba or hba_lines(allowed=loopback, tls=server.tls, superuser=superuser))
+            server._write_hba(hba)
             server._set_up(certificate)
             server._start_first_time(any_port=port is None)
         return server
@@ -128,9 +128,10 @@ class PostgresServer:
 
         :raises Error: the copy or the server failed; nothing is left behind.
         """
+        directory = directory.resolve()
         replica = cls(
             source.installation,
-            directory.resolve(),
+            directory,
             port or process.free_port(),
             source.superuser,
             source.superuser_password,
@@ -138,7 +139,7 @@ class PostgresServer:
             settings={**source.settings, **(settings or {})},
             tied=tied,
         )
-        with new_directory(directory):
+        with process.new_home(directory):
             programs.base_backup(
                 source.installation,
                 replica.data,
@@ -163,15 +164,9 @@ class PostgresServer:
             kept = json.loads((directory / "server.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise Error(f"There is no PostgreSQL server of the sandbox in {directory}.", "Name another one.") from error
-        return cls(
-            inspect(Path(kept["bin_dir"]), named_by=str(directory / "server.json")),
-            directory.resolve(),
-            kept["port"],
-            kept["superuser"],
-            kept["superuser_password"],
-            bundle=Path(kept["bundle"]) if kept["bundle"] else None,
-            settings=kept["settings"],
-        )
+        installation = inspect(Path(kept.pop("bin_dir")), named_by=str(directory / "server.json"))
+        bundle = kept.pop("bundle")
+        return cls(installation, directory.resolve(), bundle=Path(bundle) if bundle else None, **kept)
 
     @property
     def data(self) -> Path:
@@ -194,26 +189,11 @@ class PostgresServer:
             return
         if self.tied and threading.current_thread() is not threading.main_thread():
             raise ValueError("start a tied server from the main thread: it would end with any other")
-        with self.log_path.open("ab") as log:
-            logged = log.tell()
-            self._process = subprocess.Popen(
-                command([self.installation.tool("postgres"), "-D", self.data], tied=self.tied),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.installation.environment(),
-                start_new_session=True,  # Ctrl-C in our terminal is ours to handle
-            )
-        for _ in process.polls(START_SECONDS):
-            if process.status(self.data, self._process.pid) == "ready":
-                return
-            if self._process.poll() is not None:
-                break
-        else:
-            self.stop("immediate")
-        raise Error(
-            f"The PostgreSQL server in {self.directory} did not start: {self._last_words(logged)}",
-            f"See {self.log_path}.",
+        self._process = process.start(
+            command([self.installation.tool("postgres"), "-D", self.data], tied=self.tied),
+            self.data,
+            log=self.log_path,
+            environment=self.installation.environment(),
         )
 
     def stop(self, mode: StopMode = "fast") -> None:
@@ -386,24 +366,3 @@ class PostgresServer:
                 self._save()
             else:
                 return
-
-    def _last_words(self, since: int) -> str:
-        with self.log_path.open("rb") as log:
-            log.seek(since)
-            return " ".join(log.read().decode(errors="replace").splitlines()[-10:])
-
-
-@contextmanager
-def new_directory(directory: Path) -> Iterator[None]:
-    """Make it, closed to others; if the block fails, end a server that runs in it and delete it."""
-    try:
-        directory.mkdir(mode=0o700, parents=True)
-    except FileExistsError as error:
-        raise Error(f"{directory} exists already.", "Name a directory that does not.") from error
-    try:
-        hand_over(directory)
-        yield
-    except BaseException:
-        process.stop(directory / "data", "immediate")
-        shutil.rmtree(directory)
-        raise

@@ -67,7 +67,7 @@ def identity() -> Identity:
         return Identity("ourselves", os.geteuid(), os.getegid())
     refusals = []
     for who in candidates():
-        trial = [*launcher(f"--{who.way}", f"{who.uid}:{who.gid}"), sys.executable, "-I", "-S", "-c", ""]
+        trial = [*launcher(f"--{who.way}", f"{who.uid}:{who.gid}"), "/bin/sh", "-c", ":"]
         tried = subprocess.run(trial, capture_output=True, text=True, check=False)
         if tried.returncode == 0:
             return who

@@ -298,6 +298,33 @@ def test_a_taken_port_is_an_error_if_it_was_asked_for(tmp_path: Path, newest: In
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_port_that_is_taken_meanwhile_is_replaced(
+    tmp_path: Path, newest: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = process.free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free])
+        monkeypatch.setattr(process, "free_port", lambda: next(ports))
+        server = PostgresServer.create(newest, tmp_path / "server", superuser_password="x", tied=True)
+    try:
+        assert server.port == free
+        assert PostgresServer.open(server.directory).psql("SHOW port") == str(free)
+    finally:
+        server.remove()
+
+
+def test_a_directory_that_exists_is_left_alone(tmp_path: Path, newest: Installation) -> None:
+    (tmp_path / "precious").write_text("")
+    with pytest.raises(Error, match="exists already"):
+        PostgresServer.create(newest, tmp_path, superuser_password="x")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_directory_without_a_server_is_none(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="There is no PostgreSQL server of the sandbox"):
+        PostgresServer.open(tmp_path)
+
+
 def test_files_with_secrets_are_ours_alone_and_passwords_not_in_the_repr(primary: PostgresServer) -> None:
     assert primary.superuser_password not in repr(primary)
     assert stat.S_IMODE(primary.directory.stat().st_mode) == 0o700

@@ -1,6 +1,7 @@
 -- Property management for many organisations: what an application's production database looks like after some years,
 -- with two creators (app_owner by hand, migrator by the deployment), who both own tables in the same schemas.
 SET client_min_messages = warning;
+BEGIN;
 SET SESSION AUTHORIZATION app_owner;
 
 CREATE SCHEMA leasing;
@@ -43,7 +44,8 @@ CREATE TABLE public."Lease Documents" (id serial PRIMARY KEY, title text NOT NUL
 CREATE TABLE public."Übergabeprotokolle" (id serial PRIMARY KEY, wohnung text NOT NULL, datum date NOT NULL);
 
 INSERT INTO public.organisations (name, plan, created_at)
-SELECT 'Organisation ' || n, (ARRAY['trial', 'standard', 'enterprise'])[1 + n % 3], timestamptz '2021-03-01 09:00+10' + n * interval '9 days'
+SELECT 'Organisation ' || n, (ARRAY['trial', 'standard', 'enterprise'])[1 + n % 3],
+       timestamptz '2021-03-01 09:00+10' + n * interval '9 days'
 FROM generate_series(1, 60) AS n;
 INSERT INTO public.users (organisation_id, email, full_name, ssn)
 SELECT 1 + n % 60, 'user' || n || '@example.com', 'User ' || n, lpad((n * 7919 % 1000000000)::text, 9, '0')
@@ -130,9 +132,15 @@ FROM accounting.payments GROUP BY organisation_id, month;
 
 CREATE TABLE vault.api_keys (organisation_id int PRIMARY KEY, api_key text NOT NULL);
 INSERT INTO vault.api_keys SELECT n, 'key-' || md5('api' || n) FROM generate_series(1, 60) AS n;
-CREATE TABLE audit.events (id bigserial PRIMARY KEY, at timestamptz NOT NULL, actor text NOT NULL, action text NOT NULL);
+CREATE TABLE audit.events (
+    id bigserial PRIMARY KEY,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL
+);
 INSERT INTO audit.events (at, actor, action)
-SELECT timestamptz '2026-01-01 00:00+10' + n * interval '11 minutes', 'user' || n % 1200, 'login' FROM generate_series(1, 1500) AS n;
+SELECT timestamptz '2026-01-01 00:00+10' + n * interval '11 minutes', 'user' || n % 1200, 'login'
+FROM generate_series(1, 1500) AS n;
 
 -- what the deployment has added since
 
@@ -148,7 +156,8 @@ CREATE TABLE leasing.applications (
     status text NOT NULL
 );
 INSERT INTO leasing.applications (unit_id, applicant, status)
-SELECT 1 + n % 2000, 'Applicant ' || n, (ARRAY['new', 'approved', 'declined'])[1 + n % 3] FROM generate_series(1, 900) AS n;
+SELECT 1 + n % 2000, 'Applicant ' || n, (ARRAY['new', 'approved', 'declined'])[1 + n % 3]
+FROM generate_series(1, 900) AS n;
 CREATE TABLE accounting.invoices (
     id bigserial PRIMARY KEY,
     organisation_id int NOT NULL REFERENCES public.organisations,
@@ -169,5 +178,8 @@ CREATE TABLE maintenance.work_orders (
 );
 INSERT INTO maintenance.work_orders (unit_id, contractor_id, opened_at, closed_at)
 SELECT 1 + n % 2000, 1 + n % 80, opened_at, CASE WHEN n % 4 > 0 THEN opened_at + interval '5 days' END
-FROM generate_series(1, 2500) AS n, LATERAL (SELECT timestamptz '2025-01-01 08:00+10' + n * interval '5 hours') AS o (opened_at);
+FROM generate_series(1, 2500) AS n,
+     LATERAL (SELECT timestamptz '2025-01-01 08:00+10' + n * interval '5 hours') AS o (opened_at);
 CREATE VIEW maintenance.open_work_orders AS SELECT * FROM maintenance.work_orders WHERE closed_at IS NULL;
+
+COMMIT;
