@@ -134,10 +134,13 @@ def why_private(tables: tuple[RouteTable, ...], subnet: str) -> str | None:
 
 
 def acl_refusals(acls: tuple[Acl, ...], subnets: Iterable[str], networks: Iterable[str], port: int) -> list[str]:
-    """Return what the network ACLs of `subnets` keep from `networks`: their connections, or the replies."""
+    """Return what the network ACLs of `subnets` keep from `networks`: their connections, or the replies.
+
+    Over IPv4 alone, which is all that an instance has unless its subnet group is dual-stack.
+    """
     refusals: list[str] = []
     guarded = set(subnets)
-    clients = [ip_network(network, strict=False) for network in networks]
+    clients = [client for network in networks if (client := ip_network(network, strict=False)).version == 4]
     for acl in acls:
         if not guarded & set(acl.subnets):
             continue

@@ -90,6 +90,11 @@ class Aws:
     def _identity(self) -> dict[str, Any]:
         return self.call("sts", "GetCallerIdentity")
 
+    def close(self) -> None:
+        """Let go of all connections."""
+        for client in self._clients.values():
+            client.close()
+
     @cached_property
     def is_local(self) -> bool:
         """Whether RDS is a stand-in on this machine, which can be asked often."""

@@ -1,0 +1,170 @@
+"""Which subnets the internet reaches, and what else stands in the way: routes, zones, network ACLs, DNS, gateway."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from replica_access.aws.landscape import Acl, AclEntry, Landscape, Route, RouteTable, Subnet
+from replica_access.aws.preflight import checks
+
+from .aws_landscapes import (
+    EMPTY,
+    MAIN_TABLE,
+    MIXED,
+    OPEN_ACL,
+    PRIVATE,
+    PUBLIC,
+    PUBLIC_TABLE,
+    primary,
+    problems,
+    spec_of,
+)
+
+REGION = " --region ap-southeast-2"
+
+
+@pytest.mark.parametrize(
+    ("landscape", "name", "option"),
+    [
+        (replace(EMPTY, dns_support=False), "VPC DNS support", "--enable-dns-support"),
+        (replace(EMPTY, dns_hostnames=False), "VPC DNS hostnames", "--enable-dns-hostnames"),
+    ],
+)
+def test_dns_that_is_off_names_the_command(landscape: Landscape, name: str, option: str) -> None:
+    found = problems(landscape)
+    assert set(found) == {name}
+    assert found[name].fix == f"aws ec2 modify-vpc-attribute --vpc-id vpc-1 {option} '{{\"Value\":true}}'{REGION}"
+
+
+def test_no_internet_gateway_names_both_commands() -> None:
+    fix = problems(replace(EMPTY, gateways=()))["internet gateway"].fix
+    assert f"aws ec2 create-internet-gateway{REGION}" in fix
+    assert "aws ec2 attach-internet-gateway --vpc-id vpc-1" in fix
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (Route("0.0.0.0/0", "nat-1", True), "subnet-1 (route table rtb-public) sends 0.0.0.0/0 to nat-1"),
+        (Route("0.0.0.0/0", "igw-1", False), "igw-1, which is not attached"),
+        (Route("10.0.0.0/8", "igw-1", True), "has no route to 0.0.0.0/0"),
+    ],
+)
+def test_a_route_table_of_its_own_that_leads_nowhere_is_a_problem(route: Route, words: str) -> None:
+    landscape = replace(EMPTY, route_tables=(replace(PUBLIC_TABLE, routes=(route,)), MAIN_TABLE))
+    found = problems(landscape, spec_of(replica={"subnet_group": "same"}))
+    assert words in found["routes"].detail
+    assert "subnet-2" in found["routes"].detail
+
+
+def test_a_subnet_without_a_table_of_its_own_uses_the_main_one() -> None:
+    public_main = replace(PUBLIC_TABLE, id="rtb-main", main=True, subnets=())
+    assert not problems(replace(EMPTY, route_tables=(public_main,)))
+    landscape = replace(EMPTY, route_tables=(replace(PUBLIC_TABLE, subnets=("subnet-1",)), MAIN_TABLE))
+    detail = problems(landscape, spec_of(replica={"subnet_group": "same"}))["routes"].detail
+    assert "subnet-2 (main route table rtb-main)" in detail
+    assert "subnet-1" not in detail
+
+
+def test_one_private_subnet_is_enough_to_fail_and_is_named() -> None:
+    landscape = replace(primary(subnet_group="mixed", subnets=MIXED.subnets), subnet_groups=(MIXED,))
+    check = problems(landscape)["subnet group"]
+    assert "subnet-4" in check.detail
+    assert "subnet-1" not in check.detail
+    assert "aws rds create-db-subnet-group --db-subnet-group-name prod-public" in check.fix
+    assert "--subnet-ids subnet-1 subnet-2" in check.fix
+
+
+def test_auto_takes_another_group_that_is_public() -> None:
+    landscape = replace(primary(subnet_group="private", subnets=PRIVATE.subnets), subnet_groups=(PRIVATE, PUBLIC))
+    found = {check.name: check for check in checks(landscape, spec_of())}
+    assert found["subnet group"].outcome == "ok"
+    assert "public: not all subnets of the primary's private are public" in found["subnet group"].detail
+
+
+def test_a_public_group_in_one_zone_is_not_taken() -> None:
+    one_zone = replace(PUBLIC, subnets=("subnet-1",))
+    landscape = replace(primary(subnet_group="private", subnets=PRIVATE.subnets), subnet_groups=(PRIVATE, one_zone))
+    assert "subnet group" in problems(landscape)
+
+
+def test_a_group_that_is_named_but_missing_lists_those_that_exist() -> None:
+    check = problems(EMPTY, spec_of(replica={"subnet_group": "elsewhere"}))["subnet group"]
+    assert "no subnet group elsewhere in vpc-1" in check.detail
+    assert check.detail.endswith("it has: public")
+
+
+def test_a_named_group_is_checked_like_any_other() -> None:
+    landscape = replace(EMPTY, subnet_groups=(PUBLIC, PRIVATE))
+    assert "routes" in problems(landscape, spec_of(replica={"subnet_group": "private"}))
+
+
+def test_one_zone_and_a_full_subnet_are_problems() -> None:
+    subnets = (Subnet("subnet-1", "ap-southeast-2a", 0), Subnet("subnet-2", "ap-southeast-2a", 5))
+    found = problems(replace(EMPTY, subnets=subnets))
+    assert set(found) == {"zones", "free addresses"}
+    assert "subnet-1 of public has no address left" in found["free addresses"].detail
+
+
+def test_blocked_public_access_is_a_problem_unless_the_subnets_are_excluded() -> None:
+    blocked = replace(EMPTY, public_access="block-ingress")
+    assert "subnet-1, subnet-2" in problems(blocked)["block public access"].detail
+    excluded = replace(blocked, subnets=tuple(Subnet(f"subnet-{n}", z, 9, "off") for n, z in ((1, "a"), (2, "b"))))
+    assert not problems(excluded)
+
+
+def _acl(*entries: AclEntry) -> Acl:
+    return replace(OPEN_ACL, entries=tuple(sorted(entries, key=lambda entry: entry.number)))
+
+
+REPLIES = AclEntry(100, True, True, "6", "0.0.0.0/0", 32768, 65535)
+DATABASE = AclEntry(100, False, True, "6", "203.0.113.0/24", 5432, 5432)
+
+
+@pytest.mark.parametrize(
+    ("acl", "words"),
+    [
+        (_acl(REPLIES), "acl-1 keeps 203.0.113.7/32 from port 5432"),
+        (_acl(DATABASE), "keeps replies (ports 32768 to 65535) from 203.0.113.7/32"),
+        (_acl(DATABASE, REPLIES), None),
+        (_acl(DATABASE, replace(REPLIES, first_port=60000)), "keeps replies"),
+        (_acl(DATABASE, REPLIES, AclEntry(90, False, False, "-1", "203.0.113.0/28", 0, 65535)), "from port 5432"),
+        (_acl(DATABASE, REPLIES, AclEntry(110, False, False, "-1", "0.0.0.0/0", 0, 65535)), None),
+        (_acl(DATABASE, REPLIES, AclEntry(90, False, False, "17", "0.0.0.0/0", 0, 65535)), None),
+        (_acl(DATABASE, REPLIES, AclEntry(90, False, False, "6", "0.0.0.0/0", 22, 22)), None),
+    ],
+)
+def test_a_network_acl_is_read_as_ec2_reads_it(acl: Acl, words: str | None) -> None:
+    spec = spec_of(network={"allow": [{"cidr": "203.0.113.7/32"}]})
+    found = problems(replace(EMPTY, acls=(acl,)), spec)
+    if words is None:
+        assert not found
+    else:
+        assert words in found["network ACL"].detail
+
+
+@pytest.mark.parametrize(
+    ("cidr", "wide"),
+    [
+        ("0.0.0.0/0", True),
+        ("::/0", True),
+        ("203.0.0.0/15", True),
+        ("203.0.0.0/16", False),
+        ("2001::/31", True),
+        ("2001:db8::/32", False),
+        ("203.0.113.7/32", False),
+    ],
+)
+def test_networks_that_are_too_wide_are_refused(cidr: str, wide: bool) -> None:
+    assert set(problems(EMPTY, spec_of(network={"allow": [{"cidr": cidr}]}))) == (
+        {"allowed addresses"} if wide else set()
+    )
+
+
+def test_the_main_table_alone_is_a_table() -> None:
+    lonely = RouteTable("rtb-x", False, (), ())
+    landscape = replace(EMPTY, route_tables=(lonely,))
+    detail = problems(landscape, spec_of(replica={"subnet_group": "same"}))["routes"].detail
+    assert "subnet-1 has no route table that we can see" in detail
