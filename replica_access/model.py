@@ -159,6 +159,11 @@ class Database:
     allows_connections: bool = True
     default_acl: bool = False
 
+    @property
+    def is_system(self) -> bool:
+        """Whether RDS keeps it for itself."""
+        return self.name == "rdsadmin"
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -293,7 +298,7 @@ class Change:
     sql: tuple[str, ...] = ()
     call: Call | None = None
     undo: tuple[str, ...] = ()
-    join: tuple[Oid, ...] = ()
+    join: tuple[str, ...] = ()
     password_of: str | None = None
     destructive: bool = False
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -221,7 +222,8 @@ class Spec(_Table):
         declared = self.users[user].secret
         if declared is not None:
             return declared
-        return f"replica-access/{user}" if self.on_rds else f"file:{user}.password"
+        plain = quote(user, safe="")
+        return f"replica-access/{plain.replace('%', '=')}" if self.on_rds else f"file:{plain}.password"
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

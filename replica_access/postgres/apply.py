@@ -17,7 +17,7 @@ from psycopg import errors as server_errors
 from psycopg.errors import Diagnostic
 
 from replica_access.errors import DatabaseError, Drift, LockTimeout, NotEffective
-from replica_access.model import Change, Cluster, Login, Oid, Plan, Secret, shown
+from replica_access.model import Change, Cluster, Login, Plan, Secret, shown
 from replica_access.postgres import statements
 from replica_access.postgres.connect import connect, database_error, run
 from replica_access.postgres.queries import load
@@ -148,7 +148,7 @@ def _transaction(
         doing = "begin"
         try:
             connection.execute("BEGIN")
-            before = _own_memberships(connection, cluster) if joined else []
+            before = _own_memberships(connection, joined, cluster)
             doing = "join the owners for the length of the transaction"
             for statement in _join(joined, cluster):
                 run(connection, statement)
@@ -164,7 +164,7 @@ def _transaction(
             doing = "leave the owners again"
             for statement in _leave(joined, cluster):
                 run(connection, statement)
-            if joined and _own_memberships(connection, cluster) != before:
+            if _own_memberships(connection, joined, cluster) != before:
                 raise NotEffective(
                     "The admin could not leave the owners that it had joined as it was before.",
                     "Nothing of this transaction was kept; please report this, with the memberships of the admin.",
@@ -217,7 +217,7 @@ def _verifier(connection: psycopg.Connection[Any], user: str, passwords: Mapping
 # --- joining owners --------------------------------------------------------------------------------------------------
 
 
-def _join(roles: Sequence[Oid], cluster: Cluster) -> Iterator[str]:
+def _join(roles: Sequence[str], cluster: Cluster) -> Iterator[str]:
     """Before PostgreSQL 16 a membership is a membership; since, only its INHERIT option is needed."""
     admin = cluster.roles[cluster.admin].name
     new, known = _split(roles, cluster)
@@ -227,7 +227,7 @@ def _join(roles: Sequence[Oid], cluster: Cluster) -> Iterator[str]:
         yield statements.join(known, admin, "inherit")
 
 
-def _leave(roles: Sequence[Oid], cluster: Cluster) -> Iterator[str]:
+def _leave(roles: Sequence[str], cluster: Cluster) -> Iterator[str]:
     admin = cluster.roles[cluster.admin].name
     new, known = _split(roles, cluster)
     if new:
@@ -236,13 +236,16 @@ def _leave(roles: Sequence[Oid], cluster: Cluster) -> Iterator[str]:
         yield statements.join(known, admin, "no inherit")
 
 
-def _split(roles: Sequence[Oid], cluster: Cluster) -> tuple[list[str], list[str]]:
+def _split(roles: Sequence[str], cluster: Cluster) -> tuple[list[str], list[str]]:
     """Tell roles apart by whether a membership granted by us exists already: that one is altered and put back."""
     reach = cluster.reached_from(cluster.admin)
-    known = {m.role for m in cluster.memberships if m.member == cluster.admin and m.grantor in reach}
-    names = cluster.roles
-    return [names[r].name for r in roles if r not in known], [names[r].name for r in roles if r in known]
+    ours = {m.role for m in cluster.memberships if m.member == cluster.admin and m.grantor in reach}
+    known = {cluster.roles[role].name for role in ours}
+    return [role for role in roles if role not in known], [role for role in roles if role in known]
 
 
-def _own_memberships(connection: psycopg.Connection[Any], cluster: Cluster) -> list[Any]:
-    return connection.execute(load("own_memberships"), {"member": cluster.admin}).fetchall()
+def _own_memberships(connection: psycopg.Connection[Any], roles: Sequence[str], cluster: Cluster) -> list[Any]:
+    if not roles:
+        return []
+    oids = [role.oid for role in cluster.roles.values() if role.name in roles]
+    return connection.execute(load("own_memberships"), {"member": cluster.admin, "roles": oids}).fetchall()

@@ -78,9 +78,10 @@ class Authority:
             return False
         return not self.options or self.may_grant(role)
 
-    def joins(self, owners: Iterable[Oid]) -> tuple[Oid, ...]:
-        """Return those of `owners` that the admin has to join, each once."""
-        return tuple(dict.fromkeys(owner for owner in owners if not self.acts_as(owner)))
+    def joins(self, owners: Iterable[Oid]) -> tuple[str, ...]:
+        """Return the names of those of `owners` that the admin has to join, each once."""
+        names = self.cluster.roles
+        return tuple(dict.fromkeys(names[owner].name for owner in owners if not self.acts_as(owner)))
 
     def sees_schema(self, usage: frozenset[Oid], owners: Iterable[Oid]) -> bool:
         """Whether the admin, having joined `owners`, can name objects in a schema whose USAGE is held by `usage`."""

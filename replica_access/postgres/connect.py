@@ -21,7 +21,7 @@ STATEMENT_TIMEOUT_S = 300
 LOCK_TIMEOUT_S = 5
 IDLE_IN_TRANSACTION_TIMEOUT_S = 60
 
-_TEXT_TYPES = ("text", "name", "varchar", "bpchar", "\"char\"")
+_TEXT_TYPES = ("text", "name", "varchar", "bpchar", '"char"')
 
 
 class _NameLoader(Loader):

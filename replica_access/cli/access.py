@@ -1,0 +1,264 @@
+"""The main job: init, check, plan, apply, provision, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replica_access import workflow
+from replica_access.cli import documents, render
+from replica_access.cli.context import Context
+from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
+from replica_access.model import Plan, Proof
+from replica_access.workflow import Applied, Outlook
+
+if TYPE_CHECKING:
+    from replica_access.spec import Spec
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+SkipBlocked = Annotated[
+    bool, typer.Option("--skip-blocked", help="Leave out objects that the admin may not grant on, and do the rest.")
+]
+Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", help="How long to wait for the replica.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    for command in (init, check, plan, apply, provision, verify):
+        app.command()(command)
+
+
+def init(
+    context: typer.Context,
+    instance: Annotated[str | None, typer.Option(help="The primary: its RDS identifier or ARN.")] = None,
+    dsn: Annotated[str | None, typer.Option(help="The primary, where it is not on RDS.")] = None,
+    replica: Annotated[
+        str | None, typer.Option(help="The replica: an RDS identifier; default: the primary's-analytics.")
+    ] = None,
+    replica_dsn: Annotated[str | None, typer.Option(help="The replica, where it is not on RDS.")] = None,
+    admin_secret: Annotated[str | None, typer.Option(help="Secrets Manager id of the admin's credentials.")] = None,
+    region: Annotated[str | None, typer.Option(help="AWS Region; default: that of the environment.")] = None,
+    database: Annotated[
+        list[str] | None, typer.Option(help="Database to read; repeat. Default: all there are.")
+    ] = None,
+    schema: Annotated[list[str] | None, typer.Option(help="Schema to read; repeat. Default: all of them.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="schema, schema.table or a glob to leave out; repeat.")
+    ] = None,
+    user: Annotated[list[str] | None, typer.Option(help="Login to make; repeat. Default: bi.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Address that may connect; repeat.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a starter spec, from flags and from what the primary has.
+
+    replica-access init --instance prod-db --admin-secret prod-db/master --allow 203.0.113.7/32
+
+    replica-access init --dsn "host=db1 user=admin" --replica-dsn "host=db2 user=admin" --database app
+    """
+    from replica_access import starter
+
+    call = Context.of(context)
+    if call.spec_path.exists() and not force:
+        raise UsageError(f"{call.spec_path} exists already.", "Edit it, or say --force to write it anew.")
+    wishes = starter.Wishes(
+        instance=instance,
+        dsn=dsn,
+        replica=replica,
+        replica_dsn=replica_dsn,
+        admin_secret=admin_secret,
+        region=region,
+        databases=tuple(database or ()),
+        schemas=tuple(schema or ("*",)),
+        exclude=tuple(exclude or ()),
+        users=tuple(user or ("bi",)),
+        allow=tuple(allow or ()),
+    )
+    text = workflow.init(wishes, call.terminal)
+    call.terminal.close()
+    starter.write(call.spec_path, text)
+    if call.as_json:
+        call.print_json("init", {"spec": str(call.spec_path)})
+    else:
+        call.print(f"Wrote {call.spec_path}. Read it, then run: replica-access check")
+
+
+def check(context: typer.Context) -> None:
+    """Look at everything that would stop apply, all at once, each with its fix; change nothing."""
+    call = Context.of(context)
+    outlook = _look(call, call.spec())
+    if call.as_json:
+        call.print_json("check", documents.check_document(outlook.checks))
+    else:
+        _print(call, render.checks(outlook.checks))
+    if outlook.problems:
+        raise PreflightFailed(
+            f"{_count(len(outlook.problems), 'problem')} stand in the way.", "Each has its fix above."
+        )
+    if outlook.not_checked:
+        raise Incomplete(
+            f"{_count(len(outlook.not_checked), 'thing')} could not be looked at.", "The reasons are above."
+        )
+    if not call.as_json:
+        call.print(f"Nothing stands in the way: {_count(len(outlook.checks), 'check')} passed.")
+
+
+def plan(
+    context: typer.Context,
+    sql: Annotated[bool, typer.Option("--sql", help="Print a psql script instead.")] = False,
+    check_only: Annotated[bool, typer.Option("--check", help="Exit with 3 where there are changes.")] = False,
+) -> None:
+    """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing."""
+    call = Context.of(context)
+    spec = call.spec()
+    outlook = _look(call, spec)
+    what = outlook.plan
+    if sql:
+        from replica_access.postgres import script
+
+        typer.echo(documents.printable(script.render(what, spec.primary.database)), nl=False)
+    elif call.as_json:
+        call.print_json("plan", documents.plan_document(what))
+    else:
+        _print(call, render.plan(what, with_sql=call.verbose > 0))
+        call.print(_summary(what))
+    _complain_of_what_could_not_be_read(outlook)
+    if check_only and what.changes:
+        raise Drift(f"{_count(len(what.changes), 'change')} would bring the servers to what the spec says.")
+
+
+def apply(context: typer.Context, yes: Yes = False, skip_blocked: SkipBlocked = False, timeout: Timeout = 120) -> None:
+    """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
+    call = Context.of(context)
+    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout)
+
+
+def provision(
+    context: typer.Context,
+    instance: Annotated[str | None, typer.Option(help="The primary, where there is no spec yet.")] = None,
+    admin_secret: Annotated[str | None, typer.Option(help="Secrets Manager id of the admin's credentials.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Address that may connect; repeat.")] = None,
+    user: Annotated[list[str] | None, typer.Option(help="Login to make; repeat. Default: bi.")] = None,
+    database: Annotated[
+        list[str] | None, typer.Option(help="Database to read; repeat. Default: all there are.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="What to leave out; repeat.")] = None,
+    yes: Yes = False,
+    skip_blocked: SkipBlocked = False,
+    timeout: Timeout = 120,
+) -> None:
+    """The one-off set-up in one command: init where there is no spec, then check, plan, apply and the proof.
+
+    replica-access provision --instance prod-db --admin-secret prod-db/master --allow 203.0.113.7/32
+    """
+    call = Context.of(context)
+    if not call.spec_path.exists():
+        if instance is None:
+            raise UsageError(
+                f"There is no spec {call.spec_path}.", "Name the primary with --instance, and one is written."
+            )
+        from replica_access import starter
+
+        wishes = starter.Wishes(
+            instance=instance,
+            admin_secret=admin_secret,
+            databases=tuple(database or ()),
+            exclude=tuple(exclude or ()),
+            users=tuple(user or ("bi",)),
+            allow=tuple(allow or ()),
+        )
+        text = workflow.init(wishes, call.terminal)
+        starter.write(call.spec_path, text)
+        call.terminal.done(f"wrote {call.spec_path}")
+    elif any((instance, admin_secret, allow, user, database, exclude)):
+        raise UsageError(
+            f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
+        )
+    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout)
+
+
+def verify(context: typer.Context) -> None:
+    """Prove on the replica that every user can read what the spec says, and nothing else."""
+    call = Context.of(context)
+    spec = call.spec()
+    proof = workflow.verify(spec, workflow.host(spec), call.terminal)
+    call.terminal.close()
+    if call.as_json:
+        call.print_json("verify", documents.proof_document(proof))
+    else:
+        _print(call, render.proof(proof, all_checks=call.verbose > 0))
+    _judge(proof)
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _look(call: Context, spec: Spec) -> Outlook:
+    outlook = workflow.look(spec, workflow.host(spec), call.terminal)
+    call.terminal.close()
+    return outlook
+
+
+def _apply(call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout: int) -> None:
+    hosting = workflow.host(spec, timeout_s=timeout * 60)
+    outlook = workflow.look(spec, hosting, call.terminal)
+    call.terminal.close()
+    workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+    what = outlook.plan
+    if not call.as_json:
+        _print(call, render.plan(what, with_sql=call.verbose > 0))
+        call.print(_summary(what))
+    if what.changes:
+        call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
+    applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=not yes)
+    call.terminal.close()
+    if call.as_json:
+        call.print_json("apply", documents.applied_document(applied))
+    else:
+        _print(call, _outcome(applied, call))
+    if applied.error is not None:
+        raise applied.error
+    if applied.proof is not None:
+        _judge(applied.proof)
+
+
+def _outcome(applied: Applied, call: Context) -> Iterable[str]:
+    if applied.changes:
+        yield f"{_count(len(applied.changes), 'change')} applied."
+    if applied.proof is not None:
+        yield from render.proof(applied.proof, all_checks=call.verbose > 0)
+
+
+def _judge(proof: Proof) -> None:
+    if not proof.ok:
+        raise ProofFailed(
+            "The replica does not behave as the spec says.", "The failed checks are above; `plan` shows what to mend."
+        )
+
+
+def _complain_of_what_could_not_be_read(outlook: Outlook) -> None:
+    """A plan that nobody could make is no empty plan."""
+    unread = [check for check in outlook.problems if check.name == "primary"]
+    if unread:
+        raise Error(unread[0].detail, unread[0].fix)
+
+
+def _summary(what: Plan) -> str:
+    parts = [_count(len(what.changes), "change")]
+    if what.pending:
+        parts.append(f"{len(what.pending)} pending")
+    if what.blocked:
+        parts.append(f"[red]{len(what.blocked)} blocked[/]")
+    if not what.changes:
+        parts[0] = "Nothing to do"
+    return ", ".join(parts) + "."
+
+
+def _print(call: Context, lines: Iterable[str]) -> None:
+    for line in lines:
+        call.print(line)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,146 @@
+"""The program: global options, the commands, and the one boundary where errors become exits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from replica_access import __version__
+from replica_access.cli import access, demo, sandbox
+from replica_access.cli.context import Context
+from replica_access.cli.terminal import Terminal
+from replica_access.errors import Error, Interrupted
+
+app = typer.Typer(
+    name="replica-access",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done or clean, 1 failed, 2 wrong usage, 3 drift or a failed proof, 4 incomplete.",
+)
+access.add_to(app)
+app.add_typer(sandbox.app, name="sandbox")
+demo.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"replica-access {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    context: typer.Context,
+    spec: Annotated[
+        Path, typer.Option("--spec", metavar="FILE", envvar="REPLICA_ACCESS_SPEC", help="The declared access.")
+    ] = Path("replica-access.toml"),
+    output: Annotated[str, typer.Option("--format", metavar="table|json", help="How results are printed.")] = "table",
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows tracebacks.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Read access to production PostgreSQL without touching production.
+
+    Creates an RDS read replica that only approved addresses can reach, makes the users and their grants on the primary,
+    and proves on the replica that they work and that nothing else does.
+    """
+    del version
+    if output not in {"table", "json"}:
+        raise click.BadParameter("table or json", param_hint="--format")
+    if quiet and verbose:
+        raise click.UsageError("-q and -v contradict each other.")
+    context.obj = Context(
+        spec, "json" if output == "json" else "table", verbose, quiet, Terminal(quiet=quiet, verbose=verbose)
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit; every error ends here, as sentences and an exit status."""
+    arguments = _global_options_first(sys.argv[1:] if arguments is None else arguments)
+    verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
+    try:
+        status = app(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        status = _say("Stopped.", "")
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except KeyboardInterrupt:
+        status = _fail(
+            Interrupted("Interrupted.", "Nothing is half done: run the same command again to go on."), verbose
+        )
+    except Error as error:
+        status = _fail(error, verbose)
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 1
+    except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv
+        status = _unexpected(error, verbose)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+_WITH_VALUE = {"--spec", "--format"}
+_ALONE = {"-v", "-vv", "-q", "--verbose", "--quiet"}
+
+
+def _global_options_first(arguments: list[str]) -> list[str]:
+    """Let global options stand anywhere: people write them last."""
+    first: list[str] = []
+    rest: list[str] = []
+    todo = list(arguments)
+    while todo:
+        argument = todo.pop(0)
+        if argument == "--":
+            rest += [argument, *todo]
+            break
+        if argument in _WITH_VALUE and todo:
+            first += [argument, todo.pop(0)]
+        elif argument in _ALONE or argument.partition("=")[0] in _WITH_VALUE:
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+def _fail(error: Error, verbose: int) -> int:
+    _say(error.what, error.fix)
+    if verbose >= 2:
+        _traceback(error)
+    return error.exit_status
+
+
+def _unexpected(error: Exception, verbose: int) -> int:
+    if verbose >= 2:
+        _traceback(error)
+    return _say(
+        f"Something that nobody expected: {type(error).__name__}: {error}", "Please report it, with the output of -vv."
+    )
+
+
+def _say(what: str, fix: str) -> int:
+    terminal = Terminal()
+    terminal.err.print(f"[bold red]Error:[/] {_escaped(what)}")
+    if fix:
+        terminal.err.print(_escaped(fix))
+    return 1
+
+
+def _escaped(text: str) -> str:
+    from replica_access.cli.terminal import escaped
+
+    return escaped(text)
+
+
+def _traceback(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(error)

@@ -1,0 +1,94 @@
+"""The JSON documents of design.md: from values to dictionaries. Fields may be added; none changes meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from replica_access.model import Change, Check, Plan, Proof, shown
+from replica_access.workflow import Applied
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    return {
+        "changes": [change_document(change) for change in plan.changes],
+        "pending": [{"kind": p.kind, "name": p.name, "reason": p.reason} for p in plan.pending],
+        "blocked": [{"object": b.object, "reason": b.reason, "fix": b.fix} for b in plan.blocked],
+        "summary": {
+            "changes": len(plan.changes),
+            "destructive": sum(change.destructive for change in plan.changes),
+            "pending": len(plan.pending),
+            "blocked": len(plan.blocked),
+        },
+    }
+
+
+def change_document(change: Change) -> dict[str, Any]:
+    call = change.call
+    return {
+        "id": change.id,
+        "scope": change.scope,
+        "database": shown(change.database) if change.database is not None else None,
+        "action": change.action,
+        "object": change.object,
+        "summary": change.summary,
+        "sql": [printable(statement) for statement in change.sql],
+        "call": None
+        if call is None
+        else {"service": call.service, "operation": call.operation, "parameters": _plain(call.parameters)},
+        "undo": [printable(statement) for statement in change.undo],
+        "destructive": change.destructive,
+    }
+
+
+def check_document(checks: Iterable[Check]) -> dict[str, Any]:
+    items = [{"name": c.name, "outcome": c.outcome, "detail": c.detail, "fix": c.fix} for c in checks]
+    outcomes = [item["outcome"] for item in items]
+    return {
+        "ok": "problem" not in outcomes,
+        "checks": items,
+        "summary": {key.replace(" ", "_"): outcomes.count(key) for key in ("ok", "problem", "not checked")},
+    }
+
+
+def proof_document(proof: Proof) -> dict[str, Any]:
+    return {
+        "ok": proof.ok,
+        "lsn": proof.lsn,
+        "waited_ms": proof.waited_ms,
+        "lag_ms": proof.lag_ms,
+        "same_system": proof.same_system,
+        "in_recovery": proof.in_recovery,
+        "catalogs_match": proof.catalogs_match,
+        "checks": [
+            {
+                "name": c.name,
+                "database": None if c.database is None else shown(c.database),
+                "ok": c.ok,
+                "detail": c.detail,
+            }
+            for c in proof.checks
+        ],
+    }
+
+
+def applied_document(applied: Applied) -> dict[str, Any]:
+    failed = [] if applied.error is None else [{"id": applied.failed, "error": str(applied.error)}]
+    return {
+        "applied": [change.id for change in applied.changes],
+        "failed": failed,
+        "proof": None if applied.proof is None else proof_document(applied.proof),
+    }
+
+
+def printable(text: str) -> str:
+    """Return SQL with bytes that are no UTF-8 shown as ``\\xNN``; everything else as it stands."""
+    return "".join(shown(char) if "\udc80" <= char <= "\udcff" else char for char in text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,88 @@
+"""What people read: checks, plans and proofs, as text with a little colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from replica_access.cli.documents import printable
+from replica_access.cli.terminal import escaped
+from replica_access.model import Change, Check, Plan, Proof, ProofCheck, shown
+
+_MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]"}
+SQL_SHOWN = 400
+
+
+def checks(found: Iterable[Check]) -> Iterator[str]:
+    """Yield a line a check, and under each problem how to mend it."""
+    for check in found:
+        yield f"{_MARKS[check.outcome]} {escaped(check.name)}: {escaped(check.detail)}"
+        if check.fix and check.outcome != "ok":
+            for line in check.fix.splitlines():
+                yield f"    [cyan]{escaped(_cut(line))}[/]"
+
+
+def plan(what: Plan, *, with_sql: bool) -> Iterator[str]:
+    """Yield the plan under headings, in the order in which it is applied."""
+    yield from _changes("AWS", what.of("aws"), with_sql)
+    yield from _changes("Roles, shared by all databases", what.of("cluster"), with_sql)
+    for database in dict.fromkeys(change.database for change in what.of("database")):
+        yield from _changes(f"Database {shown(database or '')}", what.of("database", database), with_sql)
+    if what.pending:
+        yield "[bold]Pending[/]"
+        for pending in what.pending:
+            yield f"  [yellow]…[/] {escaped(pending.kind)} {escaped(pending.name)}: {escaped(pending.reason)}"
+        yield ""
+    if what.blocked:
+        yield "[bold]Blocked[/]"
+        for blocked in what.blocked:
+            yield f"  [red]✗[/] {escaped(blocked.object)}: {escaped(blocked.reason)}"
+            for line in blocked.fix.splitlines():
+                yield f"      [cyan]{escaped(_cut(printable(line)))}[/]"
+        yield ""
+
+
+def _changes(title: str, changes: tuple[Change, ...], with_sql: bool) -> Iterator[str]:
+    if not changes:
+        return
+    yield f"[bold]{escaped(title)}[/]"
+    for change in changes:
+        mark = "[red]-[/]" if change.destructive else "[green]+[/]"
+        yield f"  {mark} {escaped(change.summary)}"
+        if with_sql:
+            for statement in change.sql:
+                yield f"      [dim]{escaped(_cut(printable(statement)))};[/]"
+            if change.call is not None:
+                yield f"      [dim]{escaped(f'{change.call.service}:{change.call.operation}')}[/]"
+    yield ""
+
+
+def _cut(text: str) -> str:
+    """Keep lists of a thousand tables from filling the screen; `--sql` and `--format json` have all of it."""
+    return text if len(text) <= SQL_SHOWN else f"{text[:SQL_SHOWN]} … ({len(text):,} characters in all)"
+
+
+def proof(found: Proof, *, all_checks: bool) -> Iterator[str]:
+    """Yield the evidence: every check that failed, and the others by their count or one by one."""
+    yield _told(found.lsn is not None, f"the replica has replayed {found.lsn} ({_lag(found)})")
+    yield _told(found.same_system, "primary and replica are the same system")
+    yield _told(found.in_recovery, "the replica is in recovery: nobody can write to it")
+    yield _told(found.catalogs_match, "both catalogs say the same of every reader")
+    for check in found.checks:
+        if all_checks or not check.ok:
+            yield _told(check.ok, _sentence(check))
+    if not all_checks and (passed := sum(check.ok for check in found.checks)):
+        yield _told(True, f"{passed} of {len(found.checks)} checks passed; -v shows each")
+
+
+def _lag(found: Proof) -> str:
+    waited = f"waited {found.waited_ms:.0f} ms"
+    return waited if found.lag_ms is None else f"{waited}, last commit {found.lag_ms / 1000:.1f} s ago"
+
+
+def _sentence(check: ProofCheck) -> str:
+    where = f" in {shown(check.database)}" if check.database is not None else ""
+    return f"{check.name}{where}: {check.detail}"
+
+
+def _told(ok: bool, sentence: str) -> str:
+    return f"{_MARKS['ok' if ok else 'problem']} {escaped(sentence)}"

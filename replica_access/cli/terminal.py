@@ -1,0 +1,90 @@
+"""Drawing on a terminal: colour and a progress line where somebody watches, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+
+class Terminal:
+    """Standard output for results, standard error for everything else; is the `Progress` of a workflow."""
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self._out: Console | None = None
+        self._err: Console | None = None
+        self._status: Status | None = None
+        self._title = ""
+        self._since = 0.0
+
+    @property
+    def out(self) -> Console:
+        if self._out is None:
+            self._out = _console(sys.stdout.isatty(), stderr=False)
+        return self._out
+
+    @property
+    def err(self) -> Console:
+        if self._err is None:
+            self._err = _console(sys.stderr.isatty(), stderr=True)
+        return self._err
+
+    # --- Progress ----------------------------------------------------------------------------------------------------
+
+    def stage(self, title: str) -> None:
+        self._title, self._since = title, time.monotonic()
+        if self.quiet:
+            return
+        if self.err.is_terminal:
+            self._spin(title)
+        elif self.verbose:
+            self.err.print(title, markup=False, highlight=False)
+
+    def done(self, sentence: str) -> None:
+        if self.quiet:
+            return
+        if self.err.is_terminal:
+            self.err.print(f"[green]✓[/] {escaped(sentence)}", highlight=False)
+        elif self.verbose:
+            self.err.print(f"done: {sentence}", markup=False, highlight=False)
+
+    def waiting(self, sentence: str) -> None:
+        if self.quiet:
+            return
+        if self.err.is_terminal:
+            self._spin(f"{self._title}: {sentence}")
+        elif self.verbose:
+            self.err.print(sentence, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Take the progress line away; before anything else is printed."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def _spin(self, text: str) -> None:
+        if self._status is None:
+            self._status = self.err.status("")
+            self._status.start()
+        width = max(20, self.err.width - 4)
+        self._status.update(escaped(text if len(text) <= width else text[: width - 1] + "…"))
+
+
+def escaped(text: str) -> str:
+    """Return `text` so that rich prints it as it stands, brackets included."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _console(is_terminal: bool, *, stderr: bool) -> Console:
+    from rich.console import Console
+
+    # In a pipe lines are never wrapped or coloured: somebody greps them.
+    return Console(stderr=stderr, soft_wrap=not is_terminal, highlight=False, emoji=False)

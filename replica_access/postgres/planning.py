@@ -1,0 +1,92 @@
+"""From a connection to what is missing there: read, then diff. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
+
+from replica_access.desired import Desired, Rule, from_spec
+from replica_access.errors import WrongServer
+from replica_access.model import PUBLIC, BlockedObject, Cluster, Plan, shown
+from replica_access.postgres import statements
+from replica_access.postgres.catalog import read_cluster, read_database
+from replica_access.postgres.diff import diff_database
+from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
+from replica_access.spec import Spec
+
+
+def plan_cluster(
+    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str]
+) -> tuple[Cluster, Desired, Plan]:
+    """Return what the shared catalogs are, what the spec wants, and what they lack.
+
+    :raises WrongServer: the server is a replica.
+    """
+    cluster = read_cluster(connection)
+    if cluster.in_recovery:
+        raise WrongServer(
+            f"{shown(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
+            "Changes go to the primary: correct primary in the spec.",
+        )
+    desired = from_spec(spec, (d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system))
+    plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster)
+    return cluster, desired, plan + Plan(pending=desired.pending + absent(desired, cluster))
+
+
+def plan_database(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str) -> Plan:
+    """Return what the database that `connection` is in lacks."""
+    catalog = read_database(connection, cluster, database, _readers(desired.rules[database]))
+    return diff_database(desired, cluster, catalog)
+
+
+def unreachable(cluster: Cluster, database: str) -> Plan | None:
+    """Return why the admin cannot even connect to `database`; ``None`` where it can."""
+    admin = cluster.roles[cluster.admin]
+    allowed = cluster.databases[database].connect
+    if admin.superuser or PUBLIC in allowed or allowed & cluster.reached_from(cluster.admin):
+        return None
+    owner = cluster.roles.get(cluster.databases[database].owner)
+    grant = statements.connect_on("GRANT", [database], admin.name)
+    return Plan(
+        blocked=(
+            BlockedObject(
+                object=f"database {shown(database)}",
+                reason=f"the admin {shown(admin.name)} may not connect to it, so nothing in it was looked at",
+                fix=f"as {shown(owner.name) if owner else 'a superuser'}: {grant};",
+            ),
+        )
+    )
+
+
+def replan_cluster(spec: Spec, stored_passwords: frozenset[str]) -> Callable[..., tuple[Cluster, Plan]]:
+    """Return how `apply` makes the plan of the shared catalogs again."""
+
+    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
+        cluster, _, plan = plan_cluster(connection, spec, stored_passwords)
+        return cluster, plan
+
+    return replan
+
+
+def replan_database(spec: Spec, database: str) -> Callable[..., tuple[Cluster, Plan]]:
+    """Return how `apply` makes the plan of `database` again."""
+
+    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
+        cluster = read_cluster(connection)
+        desired = from_spec(spec, [database])
+        return cluster, plan_database(connection, cluster, desired, database)
+
+    return replan
+
+
+def _readers(rules: tuple[Rule, ...]) -> Mapping[str, Callable[[str], bool]]:
+    readers: dict[str, list[Rule]] = {}
+    for rule in rules:
+        readers.setdefault(rule.reader, []).append(rule)
+
+    def wants(of_reader: list[Rule]) -> Callable[[str], bool]:
+        return lambda schema: any(rule.wants_schema(schema) for rule in of_reader)
+
+    return {reader: wants(of_reader) for reader, of_reader in readers.items()}

@@ -1,0 +1,310 @@
+"""The table of contents: each use of the tool, stage by stage.
+
+::
+
+    look        everything that would stop `apply`, and what is missing; changes nothing (`check`, `plan`)
+    apply       change AWS, then the primary, each step planned again under its lock; then prove it
+    verify      the proof alone
+
+What the stages do is in `aws` and `postgres`; nothing here prints, asks, or knows of a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from replica_access.errors import Blocked, Error, PreflightFailed, UsageError
+from replica_access.model import BlockedObject, Change, Check, Cluster, Login, Plan, Proof, Secret, shown
+from replica_access.progress import Progress
+
+if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
+    from replica_access.desired import Desired
+    from replica_access.hosting import Hosting
+    from replica_access.spec import Spec
+    from replica_access.starter import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What was found, and what would be done about it.
+
+    :param checks: what preflight looked at: AWS first, then the primary.
+    :param around: changes around the servers: security group, rules, replica.
+    :param cluster: roles, memberships, CONNECT; what is blocked here cannot be left out.
+    :param databases: by name; blocked here are objects that the admin may not grant on.
+    """
+
+    checks: tuple[Check, ...]
+    around: Plan = field(default_factory=Plan)
+    cluster: Plan = field(default_factory=Plan)
+    databases: Mapping[str, Plan] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        return sum(self.databases.values(), self.around + self.cluster)
+
+    @property
+    def problems(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.outcome == "problem")
+
+    @property
+    def not_checked(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.outcome == "not checked")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` did.
+
+    :param changes: what holds now, in order.
+    :param failed: the change that did not work, where it was one in particular, and `error` what ended the run.
+    :param proof: ``None`` where it did not come to that, or there is no replica.
+    """
+
+    changes: tuple[Change, ...] = ()
+    failed: str | None = None
+    error: Error | None = None
+    proof: Proof | None = None
+
+
+REPLICA_TIMEOUT_S = 2 * 3600.0
+
+
+def host(spec: Spec, *, timeout_s: float = REPLICA_TIMEOUT_S) -> Hosting:
+    """Return where the servers of `spec` live.
+
+    :param timeout_s: how long a replica may take to come up.
+    :raises CredentialsError: AWS lets nobody in, or it is another account.
+    """
+    if spec.on_rds:
+        from replica_access.aws.hosting import RdsHosting
+
+        return RdsHosting.open(spec, timeout_s=timeout_s)
+    from replica_access.hosting import PlainHosting
+
+    return PlainHosting(spec)
+
+
+# --- init ------------------------------------------------------------------------------------------------------------
+
+
+def init(wishes: Wishes, progress: Progress) -> str:
+    """Return the text of a starter spec; the databases are those of the primary, unless the wishes name some.
+
+    :raises UsageError: the wishes contradict each other.
+    :raises Error: the primary was to be asked, and could not be.
+    """
+    from replica_access import starter
+    from replica_access.spec import parse
+
+    starter.refuse_nonsense(wishes)
+    databases = wishes.databases
+    if not databases:
+        progress.stage("asking the primary which databases it has")
+        draft = parse(starter.render(wishes, ["*"]), "the starter spec")
+        databases = _databases(host(draft).primary())
+    text = starter.render(wishes, databases)
+    parse(text, "the starter spec")
+    return text
+
+
+def _databases(login: Login) -> tuple[str, ...]:
+    """Return the databases worth reading: the maintenance database only where there is no other."""
+    from replica_access.postgres.catalog import read_cluster
+    from replica_access.postgres.connect import connect
+
+    with connect(login, read_only=True) as connection:
+        found = read_cluster(connection).databases.values()
+    names = tuple(database.name for database in found if database.allows_connections and not database.is_system)
+    return tuple(name for name in names if name != login.database) or names
+
+
+# --- look ------------------------------------------------------------------------------------------------------------
+
+
+def look(spec: Spec, hosting: Hosting, progress: Progress) -> Outlook:
+    """Look at everything, and work out what is missing; changes nothing.
+
+    What stands in the way becomes a problem among the checks: all of them at once, never the first one alone. What is
+    around the servers and what is on them is read side by side.
+
+    :raises Error: what makes looking pointless: no such primary, no right to see it.
+    """
+    progress.stage("looking at everything")
+    with ThreadPoolExecutor(1) as pool:
+        surroundings = pool.submit(hosting.look)
+        server = _look_at_primary(spec, hosting)
+        checks, around = surroundings.result()
+    return Outlook(checks + server.checks, around, server.cluster, server.databases)
+
+
+def _look_at_primary(spec: Spec, hosting: Hosting) -> Outlook:
+    from replica_access.hosting import stored_passwords
+    from replica_access.postgres import planning
+    from replica_access.postgres.connect import connect
+
+    login = None
+    try:
+        login = hosting.primary()
+        stored = stored_passwords(hosting, _password_users(spec))
+        with connect(login, read_only=True) as connection:
+            cluster, desired, cluster_plan = planning.plan_cluster(connection, spec, stored)
+        databases = {
+            database: _look_at_database(login, cluster, desired, database) for database in sorted(desired.rules)
+        }
+    except Error as error:
+        return Outlook((Check("primary", "problem", error.what, error.fix),))
+    blocked = (b for plan in (cluster_plan, *databases.values()) for b in plan.blocked)
+    checks = (_primary_check(login, cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
+    return Outlook(checks, cluster=cluster_plan, databases=databases)
+
+
+def _look_at_database(login: Login, cluster: Cluster, desired: Desired, database: str) -> Plan:
+    from replica_access.postgres import planning
+    from replica_access.postgres.connect import connect
+
+    with connect(login, database=database, read_only=True) as connection:
+        return planning.plan_database(connection, cluster, desired, database)
+
+
+def _primary_check(login: Login, cluster: Cluster) -> Check:
+    admin = cluster.roles[cluster.admin]
+    rights = "superuser" if admin.superuser else "CREATEROLE" if admin.create_role else "no CREATEROLE"
+    version = f"{cluster.version // 10000}.{cluster.version % 10000}"
+    return Check("primary", "ok", f"PostgreSQL {version} at {shown(login.server)}, as {shown(admin.name)} ({rights})")
+
+
+def _password_users(spec: Spec) -> tuple[str, ...]:
+    return tuple(name for name, user in spec.users.items() if user.auth == "password")
+
+
+# --- apply -----------------------------------------------------------------------------------------------------------
+
+
+def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = False) -> None:
+    """Stop before anything is changed.
+
+    :param skip_blocked: objects that the admin may not grant on are left out, instead of stopping everything.
+    :raises PreflightFailed: with every problem, each with its fix.
+    :raises Blocked: the admin may not do a part of the plan, with the statements for who may.
+    """
+    blocked_objects = [b for plan in outlook.databases.values() for b in plan.blocked]
+    explained = {b.object for b in blocked_objects} | {b.object for b in outlook.cluster.blocked}
+    if problems := [check for check in outlook.problems if check.name not in explained]:
+        raise PreflightFailed(_listed(f"{c.name}: {c.detail}" + (f"\n    {c.fix}" if c.fix else "") for c in problems))
+    if stuck := [*outlook.around.blocked, *outlook.cluster.blocked]:
+        raise Blocked(_listed(map(_explained, stuck)))
+    if blocked_objects and not skip_blocked:
+        raise Blocked(
+            _listed(map(_explained, blocked_objects)),
+            "Nothing was changed. Have their owners run these, or apply the rest with --skip-blocked.",
+        )
+
+
+def _explained(blocked: BlockedObject) -> str:
+    return f"{blocked.object}: {blocked.reason}\n    {blocked.fix}"
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def apply(
+    spec: Spec,
+    hosting: Hosting,
+    outlook: Outlook,
+    progress: Progress,
+    *,
+    confirmed: bool,
+) -> Applied:
+    """Carry out the plan of `outlook`, then prove it.
+
+    :param confirmed: somebody has read the plan and said yes: then nothing else is done. Otherwise what the servers
+        lack by then is done.
+    """
+    done: list[Change] = []
+    doing: str | None = None
+    try:
+        if outlook.around.changes:
+            progress.stage("changing AWS")
+        for change in outlook.around.changes:
+            doing = change.id
+            hosting.execute(change, progress)
+            done.append(change)
+            progress.done(change.summary)
+        doing = None
+        done += _change_primary(spec, hosting, outlook, progress, confirmed=confirmed)
+        proof = verify(spec, hosting, progress) if spec.replica is not None else None
+    except Error as error:
+        return Applied(tuple(done), failed=doing, error=error)
+    return Applied(tuple(done), proof=proof)
+
+
+def _change_primary(
+    spec: Spec, hosting: Hosting, outlook: Outlook, progress: Progress, *, confirmed: bool
+) -> list[Change]:
+    from replica_access.postgres import planning
+    from replica_access.postgres.apply import converge
+
+    if not outlook.plan.of("cluster") and not outlook.plan.of("database"):
+        return []
+    progress.stage("changing the primary")
+    login = hosting.primary()
+    ids = frozenset(change.id for change in outlook.plan.changes) if confirmed else None
+    passwords = _prepare_passwords(hosting, outlook.cluster)
+    stored = frozenset(_password_users(spec)) & (frozenset(passwords) | _known_users(spec, outlook))
+    replan: Callable[..., tuple[Cluster, Plan]] = planning.replan_cluster(spec, stored)
+    done: list[Change] = []
+    if outlook.cluster.changes:
+        done += converge(login, login.database, replan=replan, shown_ids=ids, passwords=passwords, progress=progress)
+    for database, plan in outlook.databases.items():
+        if plan.changes:
+            replan = planning.replan_database(spec, database)
+            done += converge(login, database, replan=replan, shown_ids=ids, passwords={}, progress=progress)
+    return done
+
+
+def _known_users(spec: Spec, outlook: Outlook) -> frozenset[str]:
+    """The users that exist with a stored password: those for which the plan neither sets one nor complains."""
+    return frozenset(_password_users(spec)) - {c.password_of for c in outlook.cluster.changes if c.password_of}
+
+
+def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
+    """Make and store every password that the plan sets, before a server learns of it: a stop in between loses none."""
+    from replica_access import passwords
+
+    prepared = {}
+    for change in plan.changes:
+        if (user := change.password_of) is not None:
+            if (password := hosting.password(user)) is None:
+                password = passwords.generate()
+                hosting.store_password(user, password)
+            prepared[user] = password
+    return prepared
+
+
+# --- verify ----------------------------------------------------------------------------------------------------------
+
+
+def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
+    """Prove on the replica that the users can do what the spec says, and nothing else.
+
+    :raises UsageError: the spec has no replica.
+    :raises DatabaseError: a server could not be asked.
+    """
+    from replica_access.postgres import planning, prove
+    from replica_access.postgres.connect import connect
+
+    if spec.replica is None:
+        raise UsageError("The spec has no [replica].", "Name one: the proof is what a replica answers.")
+    progress.stage("proving it on the replica")
+    primary, replica = hosting.primary(), hosting.replica()
+    if replica is None:
+        raise PreflightFailed("There is no replica yet.", "Run `replica-access apply` first.")
+    with connect(primary, read_only=True) as connection:
+        _, desired, _ = planning.plan_cluster(connection, spec, frozenset())
+    logins = {user.user: replica.as_user(user.user, hosting.password(user.user)) for user in desired.users}
+    return prove.prove(primary=primary, replica=replica, access=desired.users, logins=logins, progress=progress)

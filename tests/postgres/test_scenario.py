@@ -1,0 +1,195 @@
+"""The scenario that everything rests on: plan, apply, empty plan, sabotage, the plan shows exactly that, apply, empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from replica_access.sandbox.server import PostgresServer
+
+from .conftest import Admin
+from .world import SCRIPT, World, sql_of
+
+
+@pytest.fixture
+def world(
+    primary: PostgresServer,
+    admin: Admin,
+    make_role: Callable[..., str],
+    make_database: Callable[..., str],
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    app_owner = make_role("app_owner", by=admin.name)
+    migrator = make_role("migrator", by=admin.name)
+    database = make_database("app", owner=app_owner)
+    primary.psql(SCRIPT, dbname=database, variables={"app_owner": app_owner, "migrator": migrator})
+    primary.psql(
+        'REVOKE CONNECT ON DATABASE :"db" FROM PUBLIC; GRANT CONNECT ON DATABASE :"db" TO :"admin"',
+        variables={"db": database, "admin": admin.name},
+    )
+    monkeypatch.setenv("PGPASSWORD", admin.password)
+    dsn = f"host={primary.host} port={primary.port} user={admin.name}"
+    if primary.bundle is not None:
+        dsn += f" sslmode=verify-full sslrootcert={primary.bundle}"
+    return World(primary, database, app_owner, migrator, prefix + "reader", prefix + "bi", dsn, tmp_path)
+
+
+def test_plan_apply_empty_plan(world: World) -> None:
+    plan = world.plan()
+    assert plan.changes
+    assert not plan.blocked
+    world.apply()
+    assert world.plan().changes == ()
+
+
+def test_the_reader_reads_what_it_should_and_nothing_else(world: World) -> None:
+    world.apply()
+    with world.as_user() as user:
+        for readable in ("leasing.lease", "leasing.payment", "leasing.payment_1", "leasing.open", "leasing.totals",
+                         "leasing.history", "leasing.invoice_number", "leasing.lease_id_seq",
+                         '"Odd.Schema ""x"""."50% {off} \\n 🏠 \'quote\'"'):  # fmt: skip
+            user.execute(f"SELECT * FROM {readable} LIMIT 0".encode())
+        assert user.execute("SELECT has_table_privilege('leasing.remote', 'SELECT')").fetchone() == (True,)
+        for refused in (
+            "SELECT * FROM vault.keys",
+            "SELECT * FROM leasing.password_reset",
+            "INSERT INTO leasing.lease (tenant) VALUES ('x')",
+            "SELECT nextval('leasing.invoice_number')",
+            "CREATE TABLE leasing.mine ()",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                user.execute(refused.encode())
+
+
+def test_what_creators_make_later_is_readable_without_another_run(world: World) -> None:
+    world.apply()
+    world.sabotage('SET ROLE :"migrator"; CREATE TABLE leasing.later (id serial)')
+    world.sabotage('SET ROLE :"app_owner"; CREATE SCHEMA brand_new; CREATE TABLE brand_new.first (id serial)')
+    with world.as_user() as user:
+        for readable in ("leasing.later", "brand_new.first", "brand_new.first_id_seq"):
+            user.execute(f"SELECT * FROM {readable} LIMIT 0".encode())
+    assert world.plan().changes == ()
+
+
+SABOTAGES = {
+    "a table": (
+        'REVOKE SELECT ON leasing.lease FROM :"reader"',
+        ['GRANT SELECT ON TABLE "leasing"."lease" TO "{reader}"'],
+    ),
+    "a sequence": (
+        'REVOKE SELECT ON SEQUENCE leasing.invoice_number FROM :"reader"',
+        ['GRANT SELECT ON SEQUENCE "leasing"."invoice_number" TO "{reader}"'],
+    ),
+    "a default privilege": (
+        'ALTER DEFAULT PRIVILEGES FOR ROLE :"migrator" REVOKE SELECT ON TABLES FROM :"reader"',
+        ['ALTER DEFAULT PRIVILEGES FOR ROLE "{migrator}" GRANT SELECT ON TABLES TO "{reader}"'],
+    ),
+    "USAGE": (
+        'REVOKE USAGE ON SCHEMA leasing FROM :"reader"',
+        ['GRANT USAGE ON SCHEMA "leasing" TO "{reader}"'],
+    ),
+    "CONNECT": (
+        'REVOKE CONNECT ON DATABASE :"database" FROM :"reader"',
+        ['GRANT CONNECT ON DATABASE "{database}" TO "{reader}"'],
+    ),
+    "the limit of a role": (
+        'ALTER ROLE :"user" CONNECTION LIMIT 3',
+        ['ALTER ROLE "{user}" CONNECTION LIMIT 20'],
+    ),
+    "a setting": (
+        "ALTER ROLE :\"user\" SET statement_timeout TO 0",
+        ["ALTER ROLE \"{user}\" SET \"statement_timeout\" TO '15min'"],
+    ),
+    "LOGIN": ('ALTER ROLE :"user" NOLOGIN', ['ALTER ROLE "{user}" LOGIN']),
+    "a comment": (
+        'COMMENT ON ROLE :"reader" IS NULL',
+        ['COMMENT ON ROLE "{reader}" IS \'it\'\'s 100% read\''],
+    ),
+}  # fmt: skip
+
+
+def test_sabotage_is_shown_exactly_and_mended(world: World) -> None:
+    world.apply()
+    for sabotage, expected in SABOTAGES.values():
+        world.sabotage(sabotage)
+        assert sql_of(world.plan().changes) == [named(world, statement) for statement in expected]
+        world.apply()
+        assert world.plan().changes == ()
+
+
+def named(world: World, statement: str) -> str:
+    for name in ("reader", "user", "migrator", "database"):
+        statement = statement.replace("{" + name + "}", getattr(world, name))
+    return statement
+
+
+def test_a_membership_that_was_taken_away_comes_back(world: World) -> None:
+    world.apply()
+    world.sabotage(
+        'REVOKE :"reader" FROM :"user" GRANTED BY ' + _grantor(world)
+        if _is_16(world)
+        else 'REVOKE :"reader" FROM :"user"'
+    )
+    (statement,) = sql_of(world.plan().changes)
+    assert statement.startswith(f'GRANT "{world.reader}" TO "{world.user}"')
+    world.apply()
+    assert world.plan().changes == ()
+
+
+def test_a_second_apply_executes_no_ddl_and_writes_nothing(world: World, logged: Callable[[], str]) -> None:
+    world.apply()
+    before, lsn = len(logged()), world.primary.psql("SELECT pg_current_wal_insert_lsn()")
+    applied = world.apply()
+    assert applied.changes == ()
+    verbs = set(re.findall(r"(?:statement|execute [^:]*): (?:--.*\n)*\s*(\w+)", logged()[before:]))
+    assert verbs == {"BEGIN", "SELECT", "COMMIT"}
+    assert "advisory" not in logged()[before:]
+    assert world.primary.psql("SELECT pg_current_wal_insert_lsn()") == lsn
+
+
+def test_the_admin_keeps_no_membership(world: World, admin: Admin) -> None:
+    query = "SELECT m::text FROM pg_auth_members m WHERE member = '{}'::regrole AND roleid <> ALL (SELECT oid FROM pg_roles WHERE rolname IN ('{}', '{}')) ORDER BY 1"
+    query = query.format(admin.name, world.reader, world.user)
+    before = world.primary.psql(query)
+    world.apply()
+    assert world.primary.psql(query) == before
+
+
+def test_the_password_reaches_neither_log_nor_plan(world: World, logged: Callable[[], str]) -> None:
+    plan = world.plan()
+    world.apply()
+    password = (world.directory / "password").read_text(encoding="utf-8").strip()
+    assert len(password) >= 20
+    assert password not in logged()
+    assert password not in repr(plan)
+    assert "SCRAM-SHA-256$4096" in logged()  # what did reach it: the verifier
+
+
+def test_listed_schemas_get_default_privileges_in_those_schemas_only(world: World) -> None:
+    spec = world.spec(schemas='["leasing"]')
+    world.apply(spec)
+    assert world.plan(spec).changes == ()
+    world.sabotage('SET ROLE :"app_owner"; CREATE TABLE leasing.later (id int); CREATE TABLE vault.later (id int)')
+    granted = world.primary.psql(
+        "SELECT has_table_privilege(:'reader', 'leasing.later', 'SELECT'), has_table_privilege(:'reader', 'vault.later', 'SELECT')",
+        dbname=world.database,
+        variables={"reader": world.reader},
+    )
+    assert granted == "t|f"
+
+
+def _is_16(world: World) -> bool:
+    return world.primary.installation.major >= 16
+
+
+def _grantor(world: World) -> str:
+    return world.primary.psql(
+        "SELECT quote_ident(grantor::regrole::text) FROM pg_auth_members WHERE member = :'user'::regrole",
+        variables={"user": world.user},
+    )

@@ -1,0 +1,95 @@
+"""A database as other people left it, and the tool let loose on it: what the tests of the engine share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from replica_access import workflow
+from replica_access.model import Change, Plan
+from replica_access.progress import SILENT
+from replica_access.sandbox.server import PostgresServer
+from replica_access.spec import Spec, parse
+from replica_access.workflow import Applied, Outlook
+
+SCRIPT = (Path(__file__).parent / "world.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One database of one primary, two creators, and a spec about them."""
+
+    primary: PostgresServer
+    database: str
+    app_owner: str
+    migrator: str
+    reader: str
+    user: str
+    dsn: str
+    directory: Path
+
+    def spec(self, **replaced: str) -> Spec:
+        values = {
+            "schemas": '["*"]',
+            "exclude": '["vault", "leasing.password_*"]',
+            "creators": '"auto"',
+            "databases": f'["{self.database}"]',
+            "user": "connection_limit = 20\nsettings = { statement_timeout = '15min' }",
+            "replica": "",
+        } | replaced
+        return parse(f"""
+            version = 1
+            [primary]
+            dsn = "{self.dsn}"
+            {values["replica"]}
+            [roles.{self.reader}]
+            comment = "it's 100% read"
+            [users.{self.user}]
+            member_of = ["{self.reader}"]
+            secret = "file:{self.directory}/password"
+            {values["user"]}
+            [[grants]]
+            to = "{self.reader}"
+            databases = {values["databases"]}
+            schemas = {values["schemas"]}
+            exclude = {values["exclude"]}
+            creators = {values["creators"]}
+        """)
+
+    def look(self, spec: Spec | None = None) -> Outlook:
+        spec = spec or self.spec()
+        return workflow.look(spec, workflow.host(spec), SILENT)
+
+    def plan(self, spec: Spec | None = None) -> Plan:
+        outlook = self.look(spec)
+        problems = [check for check in outlook.problems if check.name == "primary"]
+        assert not problems, problems
+        return outlook.plan
+
+    def apply(self, spec: Spec | None = None, *, skip_blocked: bool = False, confirmed: bool = False) -> Applied:
+        spec = spec or self.spec()
+        outlook = self.look(spec)
+        workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+        applied = workflow.apply(spec, workflow.host(spec), outlook, SILENT, confirmed=confirmed)
+        if applied.error is not None:
+            raise applied.error
+        return applied
+
+    def sabotage(self, sql: str) -> None:
+        names = {"app_owner": self.app_owner, "migrator": self.migrator, "reader": self.reader, "user": self.user}
+        self.primary.psql(sql, dbname=self.database, variables={**names, "database": self.database})
+
+    def as_user(
+        self, server: PostgresServer | None = None, database: str | None = None
+    ) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection as the login that the tool made, with the password that it stored."""
+        password = (self.directory / "password").read_text(encoding="utf-8").strip()
+        server = server or self.primary
+        dsn = server.dsn(user=self.user, password=password, dbname=database or self.database)
+        return psycopg.connect(dsn, autocommit=True)
+
+
+def sql_of(changes: tuple[Change, ...]) -> list[str]:
+    return [statement for change in changes for statement in change.sql]

@@ -1,0 +1,23 @@
+-- Two creators own objects in each other's schemas; the admin owns none of it.
+SET ROLE :"app_owner";
+CREATE SCHEMA leasing;
+CREATE SCHEMA "Odd.Schema ""x""";
+CREATE SCHEMA vault;
+GRANT USAGE, CREATE ON SCHEMA leasing TO :"migrator";
+CREATE TABLE leasing.lease (id serial PRIMARY KEY, tenant text);
+CREATE TABLE leasing.payment (id bigint GENERATED ALWAYS AS IDENTITY, amount numeric) PARTITION BY RANGE (id);
+CREATE TABLE leasing.payment_1 PARTITION OF leasing.payment FOR VALUES FROM (1) TO (1000);
+CREATE VIEW leasing.open AS SELECT * FROM leasing.lease;
+CREATE MATERIALIZED VIEW leasing.totals AS SELECT 1 AS total;
+CREATE TABLE leasing.password_reset (token text);
+CREATE TABLE vault.keys (secret text);
+CREATE TABLE "Odd.Schema ""x"""."50% {off} \n 🏠 'quote'" (id int);
+CREATE SEQUENCE leasing.invoice_number;
+RESET ROLE;
+SET ROLE :"migrator";
+CREATE TABLE leasing.history (id int);
+RESET ROLE;
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+CREATE FOREIGN TABLE leasing.remote (id int) SERVER elsewhere;
+ALTER FOREIGN TABLE leasing.remote OWNER TO :"app_owner";
