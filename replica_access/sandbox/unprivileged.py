@@ -5,7 +5,7 @@ Two ways, of which the first that works here is taken:
 - a user namespace in which root's files belong to an ordinary uid. Nothing changes hands, so a virtual environment or a
   directory below ``/root`` can be used as it is;
 - an unprivileged account of this machine, since containers often forbid namespaces. A server's files belong to it, and
-  it keeps the one capability that lets it pass through root's directories, where root has that to give.
+  it keeps the one capability that lets it pass through root's directories.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def identity() -> Identity:
         refusals.append(f"{who.way}: {(tried.stderr.strip() or str(tried.returncode)).splitlines()[-1]}")
     raise Error(
         f"PostgreSQL refuses to run as root and could not be run as anybody else ({'; '.join(refusals)}).",
-        "Run this as an ordinary user, or allow root user namespaces or the capabilities SETUID, SETGID and CHOWN.",
+        "Run this as an ordinary user, or allow root user namespaces, or SETUID, SETGID, CHOWN and DAC_OVERRIDE.",
     )
 
 
