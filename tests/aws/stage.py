@@ -1,0 +1,172 @@
+"""What the tests of the AWS half share: a spec for the sandbox, a run of the stage, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from unittest.mock import patch
+
+import botocore.session
+from botocore.awsrequest import AWSResponse
+
+from replica_access.aws import preflight, survey
+from replica_access.aws.execute import execute
+from replica_access.aws.ownership import as_mapping
+from replica_access.aws.plan import plan
+from replica_access.aws.session import Aws
+from replica_access.model import Check, Plan
+from replica_access.progress import SILENT, Progress, Silent
+from replica_access.sandbox import lifecycle
+from replica_access.spec import Spec
+from tests.sandbox_fixtures import Sandbox
+
+TODAY = date(2026, 11, 23)
+DEADLINE_S = 60.0
+
+
+class Stopped(BaseException):
+    """Stands for Ctrl-C: nothing catches it."""
+
+
+@dataclass
+class Stop:
+    """Ends a run just before, or just after, its first call that changes something."""
+
+    after: bool
+    calls: list[str] = field(default_factory=list)
+
+
+class StoppableAws(Aws):
+    """Ends the run where `stop` says, as a kill would: AWS may have acted, and we do not know."""
+
+    stop: Stop | None = None
+
+    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        changes = not operation.startswith(("Describe", "Get", "List"))
+        if changes and self.stop is not None:
+            self.stop.calls.append(operation)
+            if self.stop.after:
+                super().call(service, operation, **parameters)
+            raise Stopped
+        return super().call(service, operation, **parameters)
+
+
+@contextmanager
+def environment(sandbox: Sandbox, **more: str) -> Iterator[None]:
+    """Send botocore to the sandbox; nothing of the machine's own AWS settings is left."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PG"))}
+    known = lifecycle.environment(sandbox.status.directory)
+    with patch.dict(os.environ, {**kept, **known, "AWS_CONFIG_FILE": os.devnull, **more}, clear=True):
+        yield
+
+
+@contextmanager
+def opened(sandbox: Sandbox) -> Iterator[StoppableAws]:
+    with environment(sandbox):
+        aws = StoppableAws(botocore.session.Session(), sandbox.status.region)
+        yield aws
+        aws.close()
+
+
+def spec_of(name: str, **changes: Mapping[str, Any]) -> Spec:
+    """Return a spec for the sandbox's primary and a replica called `name`."""
+    document: dict[str, Any] = {
+        "version": 1,
+        "primary": {"instance": "prod-db", "admin_secret": "prod-db/master"},
+        "replica": {"instance": name},
+        "network": {
+            "allow": [
+                {"cidr": "127.0.0.1/32", "note": "Zoë's laptop", "expires": "2099-12-31"},
+                {"cidr": "2001:db8::/48", "note": "VPN"},
+            ]
+        },
+    }
+    for table, values in changes.items():
+        document[table] = {**document.get(table, {}), **values}
+    return Spec.model_validate(document)
+
+
+def look(aws: Aws, spec: Spec) -> tuple[tuple[Check, ...], Plan]:
+    landscape = survey.read(aws, spec)
+    return preflight.checks(landscape, spec), plan(landscape, spec, TODAY)
+
+
+def run(aws: Aws, spec: Spec) -> Plan:
+    """Look, and carry out what is planned; return what was planned."""
+    _, found = look(aws, spec)
+    carry_out(aws, found)
+    return found
+
+
+def carry_out(aws: Aws, found: Plan, progress: Progress = SILENT) -> None:
+    outputs: dict[str, str] = {}
+    for change in found.changes:
+        execute(aws, change, outputs, progress, DEADLINE_S)
+
+
+@dataclass
+class Listener(Silent):
+    """Keeps the waiting lines."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def waiting(self, sentence: str) -> None:
+        self.heard.append(sentence)
+
+
+def deny(aws: Aws, service: str, *operations: str) -> None:
+    """Make AWS deny these operations, as an IAM policy would."""
+    no_headers: Any = {}
+    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
+
+    def denied(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        error = {"Error": {"Code": code, "Message": "You are not authorized to perform this operation."}}
+        return AWSResponse("", 403, no_headers, None), {**error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    for operation in operations:
+        aws.client(service).meta.events.register(f"before-call.{service}.{operation}", denied)
+
+
+def state(sandbox: Sandbox, replica: str) -> dict[str, Any]:
+    """Return what stands in AWS for `replica`, without ids, so that two runs can be compared."""
+    found = sandbox.instance(replica)
+    groups = {
+        group["GroupId"]: group
+        for group in sandbox.ec2.describe_security_groups(
+            Filters=[{"Name": "group-name", "Values": [f"replica-access-{replica}"]}]
+        )["SecurityGroups"]
+    }
+    rules = sandbox.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": list(groups)}])
+    return {
+        "groups": [as_mapping(group["Tags"]) for group in groups.values()],
+        "rules": sorted(
+            (
+                rule.get("CidrIpv4") or rule["CidrIpv6"],
+                rule["FromPort"],
+                rule.get("Description"),
+                sorted(as_mapping(rule["Tags"]).items()),
+            )
+            for rule in rules["SecurityGroupRules"]
+            if not rule["IsEgress"]
+        ),
+        "attached": sorted(entry["VpcSecurityGroupId"] in groups for entry in found["VpcSecurityGroups"]),
+        "source": found["ReadReplicaSourceDBInstanceIdentifier"],
+        "tags": as_mapping(found["TagList"]),
+        **{
+            key: found[key]
+            for key in ("DBInstanceClass", "PubliclyAccessible", "DeletionProtection", "CopyTagsToSnapshot",
+                        "IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "DBInstanceStatus")
+        },
+    }  # fmt: skip
+
+
+def remove(sandbox: Sandbox, replica: str) -> None:
+    """Take the replica and its security group away, whatever there is of them."""
+    sandbox.remove(replica)
+    filters = [{"Name": "group-name", "Values": [f"replica-access-{replica}"]}]
+    for group in sandbox.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
+        sandbox.ec2.delete_security_group(GroupId=group["GroupId"])
