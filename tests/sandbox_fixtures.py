@@ -123,10 +123,12 @@ class Sandbox:
         group: str = self.ec2.create_security_group(GroupName=self.name("group"), Description="test", VpcId=self.vpc)[
             "GroupId"
         ]
-        if cidrs:
-            self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[tcp(port, *cidrs)])
-        yield group
-        self.ec2.delete_security_group(GroupId=group)
+        try:
+            if cidrs:
+                self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[tcp(port, *cidrs)])
+            yield group
+        finally:
+            self.ec2.delete_security_group(GroupId=group)
 
     @contextmanager
     def replica(self, **call: Any) -> Iterator[str]:
@@ -135,9 +137,11 @@ class Sandbox:
         self.rds.create_db_instance_read_replica(
             **{"DBInstanceIdentifier": name, "SourceDBInstanceIdentifier": "prod-db", **call}
         )
-        self.follow(name)
-        yield name
-        self.remove(name)
+        try:
+            self.follow(name)
+            yield name
+        finally:
+            self.remove(name)
 
     def connect(self, instance: str = "prod-db", **params: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """Log in as the master user, with verified TLS; ``params`` are libpq's and override."""

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
             serve(options)
     except Error as error:
         log.error("%s", error)
-        report(options, {"error": {"what": error.what, "fix": error.fix}})
+        report(options, {"error": {"what": error.what, "fix": error.fix, "exit_status": error.exit_status}})
         sys.exit(1)
 
 

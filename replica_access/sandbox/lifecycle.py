@@ -134,7 +134,8 @@ def launch(directory: Path, arguments: Sequence[str]) -> None:
             f"The sandbox did not start: {last_words(directory)}", "See what it says; PostgreSQL's own log is above it."
         )
     if "error" in message:
-        raise Error(message["error"]["what"], message["error"]["fix"])
+        kind = UsageError if message["error"]["exit_status"] == UsageError.exit_status else Error
+        raise kind(message["error"]["what"], message["error"]["fix"])
 
 
 def neutral_environment() -> dict[str, str]:

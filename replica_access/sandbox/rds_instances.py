@@ -79,7 +79,9 @@ class Instance(DBInstance):
         self.source = source
         self.is_replica = source is not None
         self.source_db_instance_identifier = source.db_instance_identifier if source else None
-        self.requested_port: int | None = call.get("port")
+        # A replica on RDS has its source's port, and a rule for it is written before the replica exists. Here all share
+        # one address, so the replica listens elsewhere, and a rule for the source's port opens it nevertheless.
+        self.nominal_ports = {call["port"]} if call.get("port") else source.ports if source else set()
         self.pending_modified_values: dict[str, Any] = {}
         self.parameter_status = "in-sync"
         self.groups_being_added: set[str] = set()
@@ -176,15 +178,8 @@ class Instance(DBInstance):
 
     @property
     def ports(self) -> set[int]:
-        """The ports that a rule may name to open this instance.
-
-        A replica on RDS has its source's port, and a rule for it is written before the replica exists. Here all share
-        one address, so the replica listens elsewhere, and a rule for the source's port opens it nevertheless.
-        """
-        ports = {self.server.port} if self.server else set()
-        if self.requested_port:
-            return ports | {self.requested_port}
-        return ports | self.source.ports if self.source else ports
+        """The ports that a rule may name to open this instance."""
+        return self.nominal_ports | ({self.server.port} if self.server else set())
 
     def attach(self, server: PostgresServer) -> None:
         """From now on this is the server; its firewall is in place before its endpoint can be seen."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -203,6 +204,8 @@ class PostgresServer:
         """
         process.stop(self.data, mode)
         if self._process is not None:
+            if not self.data.exists():  # somebody deleted it, and with it the file that says which process it is
+                self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
             self._process = None
 

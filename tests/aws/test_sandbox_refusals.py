@@ -81,8 +81,8 @@ def test_a_source_must_be_available_have_backups_and_an_own_password(sandbox: Sa
     assert refusal(replicate) == (
         "InvalidParameterValue",
         (
-            "Creating read replicas for source instance with engine postgres where ManageMasterUserPassword is enabled is "
-            "not supported."
+            "Creating read replicas for source instance with engine postgres where ManageMasterUserPassword is "
+            "enabled is not supported."
         ),
     )
 
@@ -165,8 +165,8 @@ def test_public_access_needs_dns(sandbox: Sandbox, replicate: Callable[..., Any]
             assert refusal(partial(replicate, PubliclyAccessible=True)) == (
                 "InvalidVPCNetworkStateFault",
                 (
-                    "Cannot create a publicly accessible DBInstance. The specified VPC does not support DNS resolution, "
-                    "DNS hostnames, or both. Update the VPC and then try again"
+                    "Cannot create a publicly accessible DBInstance. The specified VPC does not support DNS "
+                    "resolution, DNS hostnames, or both. Update the VPC and then try again"
                 ),
             )
         finally:
@@ -183,8 +183,8 @@ def test_public_access_needs_an_internet_gateway(
     ) == (
         "InvalidVPCNetworkStateFault",
         (
-            "Cannot create a publicly accessible DBInstance. The specified VPC has no internet gateway attached.Update the "
-            "VPC and then try again"
+            "Cannot create a publicly accessible DBInstance. The specified VPC has no internet gateway attached."
+            "Update the VPC and then try again"
         ),
     )
 
