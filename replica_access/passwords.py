@@ -61,12 +61,13 @@ def read_file(path: Path) -> Secret | None:
         return None
     except OSError as error:
         raise _unusable(path, error) from None
-    with os.fdopen(descriptor, encoding="utf-8") as file:
+    try:
         _require_private(path, os.fstat(descriptor))
-        try:
-            text = file.read(MAX_BYTES).removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError:
-            raise UsageError(f"The password file {path} is not UTF-8.", "Name another file in the spec.") from None
+        text = os.read(descriptor, MAX_BYTES).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise UsageError(f"The password file {path} is not UTF-8.", "Name another file in the spec.") from None
+    finally:
+        os.close(descriptor)
     if not text or "\0" in text or "\n" in text:
         raise UsageError(
             f"The password file {path} does not hold one line of text.",

@@ -59,6 +59,7 @@ class Aws:
         """
         session = botocore.session.Session(profile=settings.profile)
         try:
+            session.get_scoped_config()  # finds the profile, or says that there is none
             # the AWS CLI and all newer SDKs read AWS_REGION, botocore only AWS_DEFAULT_REGION
             region = settings.region or os.environ.get("AWS_REGION") or session.get_config_variable("region")
         except BotoCoreError as error:

@@ -127,8 +127,11 @@ def deny(aws: Aws, service: str, *operations: str) -> None:
         error = {"Error": {"Code": code, "Message": "You are not authorized to perform this operation."}}
         return AWSResponse("", 403, no_headers, None), {**error, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
+    client = aws.client(service)
     for operation in operations:
-        aws.client(service).meta.events.register(f"before-call.{service}.{operation}", denied)
+        client.meta.events.register(
+            f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}", denied
+        )
 
 
 def state(sandbox: Sandbox, replica: str) -> dict[str, Any]:
