@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from replica_access.errors import Blocked, Error, PreflightFailed, UsageError
+from replica_access.errors import Blocked, DatabaseError, Error, PreflightFailed, UsageError
 from replica_access.model import BlockedObject, Change, Check, Cluster, Login, Plan, Proof, Secret, shown
 from replica_access.progress import Progress
 
@@ -298,13 +298,35 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
     from replica_access.postgres import planning, prove
     from replica_access.postgres.connect import connect
 
-    if spec.replica is None:
-        raise UsageError("The spec has no [replica].", "Name one: the proof is what a replica answers.")
     progress.stage("proving it on the replica")
-    primary, replica = hosting.primary(), hosting.replica()
-    if replica is None:
-        raise PreflightFailed("There is no replica yet.", "Run `replica-access apply` first.")
+    primary, replica = hosting.primary(), _replica(spec, hosting)
     with connect(primary, read_only=True) as connection:
         _, desired, _ = planning.plan_cluster(connection, spec, frozenset())
     logins = {user.user: replica.as_user(user.user, hosting.password(user.user)) for user in desired.users}
     return prove.prove(primary=primary, replica=replica, access=desired.users, logins=logins, progress=progress)
+
+
+def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress) -> Login:
+    """Return how `user` logs in to the replica, once that has everything the primary has committed.
+
+    :raises PreflightFailed: there is no replica yet.
+    :raises DatabaseError: the replica does not catch up.
+    """
+    from replica_access.postgres import propagation
+    from replica_access.postgres.connect import connect
+
+    replica = _replica(spec, hosting)
+    with connect(hosting.primary(), read_only=True) as ours, connect(replica, read_only=True) as theirs:
+        replay = propagation.wait_for_replay(ours, theirs, progress)
+    if not replay.reached:
+        raise DatabaseError(f"The replica lacks what the primary has: {replay.detail}")
+    return replica.as_user(user, hosting.password(user))
+
+
+def _replica(spec: Spec, hosting: Hosting) -> Login:
+    if spec.replica is None:
+        raise UsageError("The spec has no [replica].", "Name one: the proof is what a replica answers.")
+    replica = hosting.replica()
+    if replica is None:
+        raise PreflightFailed("There is no replica that can be used yet.", "Run `replica-access apply` first.")
+    return replica

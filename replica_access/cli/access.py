@@ -206,10 +206,9 @@ def _apply(call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout:
     call.terminal.close()
     workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
     what = outlook.plan
-    if not call.as_json:
-        _print(call, render.plan(what, with_sql=call.verbose > 0))
-        call.print(_summary(what))
-    if what.changes:
+    if what.changes and not yes:
+        if not call.as_json:
+            _print(call, render.plan(what, with_sql=call.verbose > 0))
         call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
     applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=not yes)
     call.terminal.close()
@@ -224,8 +223,13 @@ def _apply(call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout:
 
 
 def _outcome(applied: Applied, call: Context) -> Iterable[str]:
+    """Yield what was done, one by one where no terminal has shown it already, then the proof."""
+    if not call.terminal.err.is_terminal:
+        yield from render.done(applied.changes)
     if applied.changes:
         yield f"{_count(len(applied.changes), 'change')} applied."
+    elif applied.error is None:
+        yield "Nothing to do."
     if applied.proof is not None:
         yield from render.proof(applied.proof, all_checks=call.verbose > 0)
 

@@ -56,6 +56,11 @@ def _changes(title: str, changes: tuple[Change, ...], with_sql: bool) -> Iterato
     yield ""
 
 
+def done(changes: Iterable[Change]) -> Iterator[str]:
+    for change in changes:
+        yield f"{_MARKS['ok']} {escaped(change.summary)}"
+
+
 def _cut(text: str) -> str:
     """Keep lists of a thousand tables from filling the screen; `--sql` and `--format json` have all of it."""
     return text if len(text) <= SQL_SHOWN else f"{text[:SQL_SHOWN]} … ({len(text):,} characters in all)"

@@ -1,0 +1,41 @@
+# Everything here works on a fresh machine with Python 3.11+ and make, as root or not.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-slow check bench help-text clean
+
+# The main job on a sandbox, in about half a minute.
+demo: $(READY)
+	@$(BIN)/replica-access demo
+
+# All that a fresh machine can run.
+test: $(READY) check
+	$(BIN)/python -m pytest --ignore=tests/unit -m "not bench"
+
+# Lint, types and the tests without I/O.
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit
+
+# Figures, as ratios within one run.
+bench: $(READY)
+	$(BIN)/python -m pytest -q -s -m bench tests/bench
+
+# Write the help of every command into README.md; `make test` checks that it is there.
+help-text: $(READY)
+	$(BIN)/python -m tests.cli.write_help
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One virtual environment, made again only when what it is made from has changed.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@echo "Installing into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(READY)

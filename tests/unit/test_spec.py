@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replica_access.errors import SpecError
+from replica_access.spec import load, parse
+
+MINIMAL = """
+version = 1
+[primary]
+instance = "prod-db"
+[replica]
+instance = "prod-db-analytics"
+[roles.analytics]
+[users.bi]
+member_of = ["analytics"]
+[[grants]]
+to = "analytics"
+databases = ["app"]
+"""
+
+
+def wrong(text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse(text, "replica-access.toml")
+    assert caught.value.exit_status == 2
+    return caught.value.what
+
+
+def test_the_defaults() -> None:
+    spec = parse(MINIMAL)
+    assert spec.grants[0].schemas == ("*",)
+    assert spec.grants[0].creators == "auto"
+    assert spec.grants[0].future
+    assert spec.replica is not None
+    assert spec.replica.publicly_accessible
+    assert spec.secret_of("bi") == "replica-access/bi"
+    assert spec.groups_of("bi") == {"bi", "analytics"}
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("[aws]\nregion = 'ap-southeast-2'\nregoin = 'x'", "replica-access.toml:16: aws.regoin: unknown key; allowed here: region, profile, account."),  # noqa: E501
+        ("[aws]\naccount = '12'", "aws.account: '12'"),
+        ("[[network.allow]]\ncidr = '203.0.113.7/33'", "network.allow[1].cidr: '203.0.113.7/33': not an address or network"),  # noqa: E501
+        ("[[network.allow]]\ncidr = '203.0.113.7/32'\nexpires = 'soon'", "network.allow[1].expires: 'soon'"),
+        ("[[grants]]\nto = 'nobody'\ndatabases = ['app']", "nobody, which is no role or user of this spec; defined are: analytics, bi"),  # noqa: E501
+        ("[[grants]]\nto = 'bi'\ndatabases = []", "grants[2].databases"),
+        ("[[grants]]\nto = 'bi'\ndatabases = ['a']\nexclude = ['a.b.c.d']", "'a.b.c.d' has 4 parts"),
+        ("[[grants]]\nto = 'bi'\ndatabases = ['a']\nprivileges = ['write']", "grants[2].privileges"),
+        ("[users.two]\nmember_of = ['other']", "users.two.member_of names other"),
+        ("[users.pg_two]", "names that begin with pg_ or rds"),
+        ("[users.public]", "PostgreSQL reserves this name"),
+        ("[users.analytics]", "analytics is a role and a user"),
+        (f"[users.{'x' * 64}]", "63 bytes are allowed"),
+        ("[roles.a]\nmember_of = ['b']\n[roles.b]\nmember_of = ['a']", "a is a member of itself"),
+        ("[users.two]\nconnection_limit = -2", "users.two.connection_limit"),
+        ("[users.two]\nsettings = { 'drop table' = 'x' }", "users.two.settings"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_its_place(added: str, said: str) -> None:
+    assert said in wrong(MINIMAL + "\n" + added)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    said = wrong(MINIMAL + "\n[aws]\nbogus = 1\n[[network.allow]]\ncidr = 'x'")
+    assert "aws.bogus" in said
+    assert "network.allow[1].cidr" in said
+
+
+def test_a_broken_line_is_named() -> None:
+    assert "line 3" in wrong("version = 1\n[primary]\ninstance = prod\n")
+
+
+def test_a_missing_key_is_named() -> None:
+    assert "version: is missing" in wrong('[primary]\ninstance = "x"')
+
+
+def test_instance_and_dsn_exclude_each_other() -> None:
+    assert "either instance (RDS) or dsn" in wrong("version = 1\n[primary]\n")
+    assert "either instance (RDS) or dsn" in wrong('version = 1\n[primary]\ninstance = "a"\ndsn = "host=b"\n')
+
+
+def test_a_password_in_a_dsn_is_refused_and_not_repeated() -> None:
+    for dsn in ("host=a password=hunter2", "postgresql://u:hunter2@a/db"):
+        said = wrong(f'version = 1\n[primary]\ndsn = "{dsn}"\n')
+        assert "a password does not belong into the spec" in said
+        assert "hunter2" not in said
+
+
+def test_networks_are_canonical() -> None:
+    spec = parse(MINIMAL + "\n[[network.allow]]\ncidr = '100.68.0.18/18'\n[[network.allow]]\ncidr = '2001:DB8::1/32'")
+    assert [allow.cidr for allow in spec.network.allow] == ["100.68.0.0/18", "2001:db8::/32"]
+
+
+def test_files_that_are_no_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"There is no spec .*`replica-access init`"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(SpecError, match="is a directory"):
+        load(tmp_path)
+    (tmp_path / "latin1.toml").write_bytes(b"# caf\xe9")
+    with pytest.raises(SpecError, match="is not UTF-8"):
+        load(tmp_path / "latin1.toml")
