@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from replica_access import __version__
 from replica_access.cli import access, demo, sandbox
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import Terminal
-from replica_access.errors import Error, Interrupted
+from replica_access.errors import Error, Interrupted, UsageError
+
+
+class Program(TyperGroup):
+    """The commands; Ctrl-C ends them in a sentence of ours, before Typer makes a bare exit status of it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted.", "Nothing is half done: run the same command again to go on.") from None
+
 
 app = typer.Typer(
     name="replica-access",
+    cls=Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -55,9 +67,9 @@ def global_options(
     """
     del version
     if output not in {"table", "json"}:
-        raise click.BadParameter("table or json", param_hint="--format")
+        raise UsageError(f"--format is {output}.", "It is table or json.")
     if quiet and verbose:
-        raise click.UsageError("-q and -v contradict each other.")
+        raise UsageError("-q and -v contradict each other.", "Leave one of them out.")
     context.obj = Context(
         spec, "json" if output == "json" else "table", verbose, quiet, Terminal(quiet=quiet, verbose=verbose)
     )
@@ -68,24 +80,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = _global_options_first(sys.argv[1:] if arguments is None else arguments)
     verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
     try:
-        status = app(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
-        status = _say("Stopped.", "")
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except KeyboardInterrupt:
-        status = _fail(
-            Interrupted("Interrupted.", "Nothing is half done: run the same command again to go on."), verbose
-        )
+        app(arguments)  # exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong
     except Error as error:
         status = _fail(error, verbose)
-    except BrokenPipeError:
-        sys.stderr.close()
-        status = 1
     except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv
         status = _unexpected(error, verbose)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(status)
 
 
 _WITH_VALUE = {"--spec", "--format"}
