@@ -69,7 +69,7 @@ def write(path: Path, text: str) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)

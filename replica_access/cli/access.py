@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from replica_access import workflow
 from replica_access.cli import documents, render
 from replica_access.cli.context import Context
+from replica_access.cli.terminal import escaped
 from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
 from replica_access.model import Plan, Proof
 from replica_access.workflow import Applied, Outlook
@@ -210,16 +213,34 @@ def _apply(call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout:
         if not call.as_json:
             _print(call, render.plan(what, with_sql=call.verbose > 0))
         call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
+    undo = _leave_undo(call.spec_path, what, spec.primary.database)
     applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=not yes)
     call.terminal.close()
     if call.as_json:
-        call.print_json("apply", documents.applied_document(applied))
+        call.print_json("apply", {**documents.applied_document(applied), "undo": None if undo is None else str(undo)})
     else:
         _print(call, _outcome(applied, call))
+        if undo is not None:
+            call.print(f"To take the grants back: psql -f {escaped(str(undo))}")
     if applied.error is not None:
         raise applied.error
     if applied.proof is not None:
         _judge(applied.proof)
+
+
+def _leave_undo(spec_path: Path, what: Plan, database: str) -> Path | None:
+    """Write what would take the plan back, beside the spec and before anything is done; return where.
+
+    :raises UsageError: it cannot be written: then nothing is done either.
+    """
+    if not what.of("cluster") and not what.of("database"):
+        return None
+    from replica_access import starter
+    from replica_access.postgres import script
+
+    path = spec_path.with_name(f"{spec_path.stem}.undo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sql")
+    starter.write(path, script.render_undo(what, database))
+    return path
 
 
 def _outcome(applied: Applied, call: Context) -> Iterable[str]:

@@ -126,4 +126,4 @@ def _play(stage: Stage) -> None:
         stage.say(f"[green]✓[/] bi, on the replica, with no further run: {escaped(query)} → {escaped(found)}")
 
     stage.title("From an address that no rule allows")
-    stage.say(f"[green]✓[/] {escaped(scene.refusal_from_elsewhere(reader))}")
+    stage.say(f"[green]✓[/] refused, as it should be: {escaped(scene.refusal_from_elsewhere(reader))}")

@@ -85,7 +85,7 @@ def _lag(found: Proof) -> str:
 
 
 def _sentence(check: ProofCheck) -> str:
-    where = f" in {shown(check.database)}" if check.database is not None else ""
+    where = f" ({shown(check.database)})" if check.database is not None else ""
     return f"{check.name}{where}: {check.detail}"
 
 

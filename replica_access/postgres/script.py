@@ -1,8 +1,8 @@
-"""A plan as a psql script that stops on the first error, for people who run such things by hand. Pure."""
+"""A plan, or its inverse, as a psql script that stops on the first error. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from replica_access.model import Change, Plan
 from replica_access.postgres.statements import quoted
@@ -13,34 +13,55 @@ def render(plan: Plan, maintenance_database: str) -> str:
 
     A password is not in it: the script says where one has to be set.
     """
-    return "\n".join(_lines(plan, maintenance_database)) + "\n"
+    transactions = [(maintenance_database, plan.of("cluster")), *_by_database(plan)]
+    calls = len(plan.of("aws"))
+    head = [f"-- {calls} changes in AWS are no SQL and are not in this script"] if calls else []
+    return _script(head, ((database, changes, _forward(changes)) for database, changes in transactions))
 
 
-def _lines(plan: Plan, maintenance_database: str) -> Iterator[str]:
-    yield "\\set ON_ERROR_STOP on"
-    calls = plan.of("aws")
-    if calls:
-        yield f"-- {len(calls)} changes in AWS are no SQL and are not in this script"
-    yield from _transaction(maintenance_database, plan.of("cluster"))
-    for database in dict.fromkeys(change.database for change in plan.of("database")):
-        yield from _transaction(database or "", plan.of("database", database))
+def render_undo(plan: Plan, maintenance_database: str) -> str:
+    """Return the inverse of the SQL part of `plan`, last change first, as text for ``psql -f``."""
+    transactions = [(maintenance_database, plan.of("cluster")), *_by_database(plan)]
+    head = ["-- Takes back what was granted and made; run it on the primary, as the same admin."]
+    if plan.of("aws"):
+        head.append("-- What was made in AWS stays: it is no SQL.")
+    return _script(head, ((database, changes, _backward(changes)) for database, changes in reversed(transactions)))
 
 
-def _transaction(database: str, changes: tuple[Change, ...]) -> Iterator[str]:
-    if not changes:
-        return
+def _by_database(plan: Plan) -> list[tuple[str, tuple[Change, ...]]]:
+    names = dict.fromkeys(change.database or "" for change in plan.of("database"))
+    return [(name, plan.of("database", name)) for name in names]
+
+
+def _forward(changes: Sequence[Change]) -> Iterator[str]:
+    for change in changes:
+        if change.password_of is not None:
+            yield f"-- \\password {quoted(change.password_of)}"
+        else:
+            yield from (f"{statement};" for statement in change.sql)
+
+
+def _backward(changes: Sequence[Change]) -> Iterator[str]:
+    for change in reversed(changes):
+        yield from (f"{statement};" for statement in reversed(change.undo))
+
+
+def _script(head: Iterable[str], transactions: Iterable[tuple[str, Sequence[Change], Iterable[str]]]) -> str:
+    lines = ["\\set ON_ERROR_STOP on", *head]
+    for database, changes, statements in transactions:
+        if changes:
+            lines += ["", *_transaction(database, changes, statements)]
+    return "\n".join(lines) + "\n"
+
+
+def _transaction(database: str, changes: Sequence[Change], statements: Iterable[str]) -> Iterator[str]:
     joined = ", ".join(dict.fromkeys(quoted(role) for change in changes for role in change.join))
-    yield ""
     yield f"\\connect -reuse-previous=on {_connection_string(database)}"
     yield "BEGIN;"
     yield "SET LOCAL lock_timeout = '5s';"
     if joined:
         yield f"GRANT {joined} TO CURRENT_USER;"
-    for change in changes:
-        if change.password_of is not None:
-            yield f"-- \\password {quoted(change.password_of)}"
-            continue
-        yield from (f"{statement};" for statement in change.sql)
+    yield from statements
     if joined:
         yield f"REVOKE {joined} FROM CURRENT_USER;"
     yield "COMMIT;"

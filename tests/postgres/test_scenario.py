@@ -1,14 +1,16 @@
-"""The scenario that everything rests on: plan, apply, empty plan, sabotage, the plan shows exactly that, apply, empty."""
+"""The scenario that everything rests on: plan, apply, sabotage, the plan shows exactly that, apply, empty plan."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from replica_access.postgres import script
 from replica_access.sandbox.server import PostgresServer
 
 from .conftest import Admin
@@ -154,11 +156,16 @@ def test_a_second_apply_executes_no_ddl_and_writes_nothing(world: World, logged:
 
 
 def test_the_admin_keeps_no_membership(world: World, admin: Admin) -> None:
-    query = "SELECT m::text FROM pg_auth_members m WHERE member = '{}'::regrole AND roleid <> ALL (SELECT oid FROM pg_roles WHERE rolname IN ('{}', '{}')) ORDER BY 1"
-    query = query.format(admin.name, world.reader, world.user)
-    before = world.primary.psql(query)
+    def memberships() -> str:
+        return world.primary.psql(
+            "SELECT m::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = roleid"
+            " WHERE member = :'admin'::regrole AND rolname NOT IN (:'reader', :'user') ORDER BY 1",
+            variables={"admin": admin.name, "reader": world.reader, "user": world.user},
+        )
+
+    before = memberships()
     world.apply()
-    assert world.primary.psql(query) == before
+    assert memberships() == before
 
 
 def test_the_password_reaches_neither_log_nor_plan(world: World, logged: Callable[[], str]) -> None:
@@ -177,7 +184,8 @@ def test_listed_schemas_get_default_privileges_in_those_schemas_only(world: Worl
     assert world.plan(spec).changes == ()
     world.sabotage('SET ROLE :"app_owner"; CREATE TABLE leasing.later (id int); CREATE TABLE vault.later (id int)')
     granted = world.primary.psql(
-        "SELECT has_table_privilege(:'reader', 'leasing.later', 'SELECT'), has_table_privilege(:'reader', 'vault.later', 'SELECT')",
+        "SELECT has_table_privilege(:'reader', 'leasing.later', 'SELECT'),"
+        " has_table_privilege(:'reader', 'vault.later', 'SELECT')",
         dbname=world.database,
         variables={"reader": world.reader},
     )
@@ -193,3 +201,32 @@ def _grantor(world: World) -> str:
         "SELECT quote_ident(grantor::regrole::text) FROM pg_auth_members WHERE member = :'user'::regrole",
         variables={"user": world.user},
     )
+
+
+def test_the_undo_script_leaves_the_catalog_as_it_was(world: World, admin: Admin, tmp_path: Path) -> None:
+    catalog = """
+        SELECT 'r', rolname, rolcanlogin::text FROM pg_roles
+        UNION ALL SELECT 'm', m.roleid::regrole::text, m::text FROM pg_auth_members m
+        UNION ALL SELECT 'd', datname, datacl::text FROM pg_database
+        UNION ALL SELECT 'n', nspname, nspacl::text FROM pg_namespace
+        UNION ALL SELECT 'c', c.oid::text, coalesce(relacl, acldefault('r', relowner))::text FROM pg_class c WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
+        UNION ALL SELECT 'a', d.oid::text, d::text FROM pg_default_acl d ORDER BY 1, 2, 3
+    """  # noqa: E501
+    before = world.primary.psql(catalog, dbname=world.database).splitlines()
+    undo = script.render_undo(world.plan(), "postgres")
+    world.apply()
+    assert world.primary.psql(catalog, dbname=world.database).splitlines() != before
+    file = tmp_path / "undo.sql"
+    file.write_text(undo, encoding="utf-8")
+    psql = world.primary.installation.tool("psql")
+    ended = subprocess.run(
+        [psql, "-X", "-q", "-d", world.dsn + " dbname=postgres", "-f", file],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    after = world.primary.psql(catalog, dbname=world.database).splitlines()
+    # An ACL that was NULL is now written out; it says the same.
+    assert [line for line in after if line not in before and not line.startswith(("d|", "n|"))] == []
+    assert [line for line in before if line not in after and not line.startswith(("d|", "n|"))] == []
