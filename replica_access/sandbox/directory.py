@@ -2,7 +2,7 @@
 
 ::
 
-    sandbox.json     the endpoint's address and the passwords (0600); there from the start until everything is gone
+    sandbox.json     the endpoint's address and its token (0600); there from the start until everything is gone
     endpoint.lock    locked by the endpoint for as long as its process lives; says its process id
     endpoint.log     what the endpoint logged
     tls/             the certificate authority
@@ -30,6 +30,7 @@ from replica_access.sandbox.server import PostgresServer
 
 __all__ = [
     "authority_directory",
+    "being_started_by",
     "clear",
     "hold",
     "holder",
@@ -81,7 +82,16 @@ def prepare(directory: Path) -> None:
             f"{directory} is not empty: it holds {foreign.name}, and is no sandbox.",
             "Name a directory that is empty or does not exist.",
         )
-    write_state(directory, {"made_directory": made})
+    write_state(directory, {"made_directory": made, "starter": os.getpid()})
+
+
+def being_started_by(directory: Path) -> int | None:
+    """The process that is starting a sandbox here, other than ours; None if none is."""
+    state = read_state(directory)
+    starter = int(state.get("starter", 0))
+    if "endpoint_url" in state or starter in {0, os.getpid()}:
+        return None
+    return starter if process.is_alive(starter) else None
 
 
 def write_state(directory: Path, state: Mapping[str, Any]) -> None:
@@ -178,7 +188,7 @@ def end_orphans(directory: Path) -> None:
     except FileNotFoundError:
         return
     processes = Path("/proc")
-    if not leader or not processes.is_dir() or (processes / str(leader)).exists():
+    if not leader or not processes.is_dir() or process.is_alive(leader):
         return  # never started, or a number that is somebody else's by now, whose session that is
     for entry in processes.iterdir():
         with suppress(ProcessLookupError, ValueError):

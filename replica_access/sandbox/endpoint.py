@@ -15,12 +15,12 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from replica_access.errors import Error
 from replica_access.sandbox import directory as sandbox
@@ -39,7 +39,7 @@ ACCOUNT, REGION = "123456789012", "ap-southeast-2"
 PRIMARY, MASTER, SECRET = "prod-db", "master", "prod-db/master"
 LOOPBACK = "127.0.0.1/32"
 AVAILABLE_SECONDS = 30.0
-WATCH_SECONDS = 2.0
+WATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,16 @@ def main(arguments: Sequence[str]) -> None:
     os.setsid()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    try:
-        with sandbox.hold(options.directory):
-            serve(options)
-    except Error as error:
-        log.error("%s", error)
-        report(options, {"error": {"what": error.what, "fix": error.fix, "exit_status": error.exit_status}})
-        sys.exit(1)
+    with os.fdopen(options.report, "w", encoding="utf-8") as pipe:
+        try:
+            with sandbox.hold(options.directory):
+                serve(options, pipe)
+        except Error as error:
+            log.error("%s", error)
+            fail(pipe, error)
+        except Exception as error:
+            log.exception("the sandbox failed")
+            fail(pipe, Error(f"The sandbox failed: {type(error).__name__}: {error}.", "Please report it."))
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -79,12 +82,19 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(given.dir, names, given.empty, given.pg_bin, given.report)
 
 
-def report(options: Options, message: dict[str, Any]) -> None:
-    with suppress(OSError), os.fdopen(options.report, "w", encoding="utf-8") as pipe:  # nobody may be waiting any more
-        json.dump(message, pipe)
+def report(pipe: TextIO, message: dict[str, Any]) -> None:
+    """Tell whoever started us, once; there may be nobody any more."""
+    if not pipe.closed:
+        with suppress(OSError), pipe:
+            json.dump(message, pipe)
 
 
-def serve(options: Options) -> None:
+def fail(pipe: TextIO, error: Error) -> NoReturn:
+    report(pipe, {"error": {"what": error.what, "fix": error.fix, "exit_status": error.exit_status}})
+    sys.exit(1)
+
+
+def serve(options: Options, pipe: TextIO) -> None:
     """Set everything up, say so, serve, and take everything away again.
 
     :raises Error: it could not be set up; nothing is left but the log.
@@ -102,13 +112,13 @@ def serve(options: Options) -> None:
         with ThreadPoolExecutor(max_workers=1) as beside:
             primary = beside.submit(make_primary, place, options, password := secrets.token_urlsafe(24))
             set_up(place, password, primary)
-        document = open_endpoint(place)
-        sandbox.write_state(options.directory, sandbox.read_state(options.directory) | document)
-        report(options, {"ready": True})
-        log.info("serving on %s", document["endpoint_url"])
-        while not told_to_stop.wait(WATCH_SECONDS) and sandbox.is_sandbox(options.directory):
-            pass
-        log.info("stopping")
+        with answering(place) as whereabouts:
+            sandbox.write_state(options.directory, sandbox.read_state(options.directory) | whereabouts)
+            report(pipe, {"ready": True})
+            log.info("serving on %s", whereabouts["endpoint_url"])
+            while not told_to_stop.wait(WATCH_SECONDS) and sandbox.is_sandbox(options.directory):
+                pass
+            log.info("stopping")
     finally:
         end_instances()
         if sandbox.is_sandbox(options.directory):
@@ -126,6 +136,7 @@ def make_primary(place: Site, options: Options, password: str) -> PostgresServer
 def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     """The account: its network, the primary as a DB instance, and the secret of its master user."""
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second for images that nobody starts here
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page shall read what is in here
     from moto.ec2.models import ec2_backends
     from moto.secretsmanager.models import secretsmanager_backends
 
@@ -191,8 +202,9 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     )
 
 
-def open_endpoint(place: Site) -> dict[str, Any]:
-    """Serve from a thread from now on; what is returned tells others where, and how to ask for the status."""
+@contextmanager
+def answering(place: Site) -> Iterator[dict[str, Any]]:
+    """Serve from a thread for the length of the block; yields where, and how to ask for the status."""
     from replica_access.sandbox import wire
 
     token = secrets.token_urlsafe(24)
@@ -202,7 +214,11 @@ def open_endpoint(place: Site) -> dict[str, Any]:
         )
     )
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return {"endpoint_url": f"http://127.0.0.1:{server.port}", "token": token}
+    try:
+        yield {"endpoint_url": f"http://127.0.0.1:{server.port}", "token": token}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def enforce_security_groups() -> None:

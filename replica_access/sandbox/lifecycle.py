@@ -86,6 +86,10 @@ def start(
     if sandbox.is_sandbox(directory):
         if sandbox.holder(directory) is not None:
             return status(directory)
+        if (starter := sandbox.being_started_by(directory)) is not None:
+            raise Error(
+                f"Process {starter} is starting a sandbox in {directory}.", "Wait for it, or name another --dir."
+            )
         sandbox.clear(directory)  # what a crash left behind
     sandbox.prepare(directory)
     arguments = ["--dir", str(directory), "--databases", ",".join(databases)]

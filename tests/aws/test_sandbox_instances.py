@@ -5,25 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from replica_access.sandbox import process
 from tests.sandbox_fixtures import Sandbox, refusal
-
-
-@pytest.fixture(scope="module")
-def group(sandbox: Sandbox) -> Iterator[str]:
-    with sandbox.group("127.0.0.1/32") as group:
-        yield group
-
-
-@pytest.fixture(scope="module")
-def replica(sandbox: Sandbox, group: str) -> Iterator[str]:
-    with sandbox.replica(VpcSecurityGroupIds=[group], PubliclyAccessible=True) as name:
-        yield name
 
 
 def caught_up(primary: psycopg.Connection[tuple[object, ...]], replica: psycopg.Connection[tuple[object, ...]]) -> None:
@@ -83,7 +70,7 @@ def test_nobody_gets_in_without_tls(sandbox: Sandbox) -> None:
         sandbox.connect(sslmode="disable")
 
 
-def test_a_replica_passes_through_the_statuses_of_rds(sandbox: Sandbox, group: str) -> None:
+def test_the_life_of_a_replica(sandbox: Sandbox, group: str) -> None:
     name = sandbox.name("Passing")
     answer = sandbox.rds.create_db_instance_read_replica(
         DBInstanceIdentifier=name,
@@ -118,7 +105,17 @@ def test_a_replica_passes_through_the_statuses_of_rds(sandbox: Sandbox, group: s
     assert (primary["BackupRetentionPeriod"], replica["BackupRetentionPeriod"]) == (7, 0)
     assert primary["EnabledCloudwatchLogsExports"] == []
 
-    server = Path(str(sandbox.status.directory)) / "instances" / name
+    sandbox.rds.promote_read_replica(DBInstanceIdentifier=name)
+    sandbox.follow(name, "modifying")
+    promoted = sandbox.settle(name)
+    assert promoted["BackupRetentionPeriod"] == 1
+    for replicas_only in ("ReadReplicaSourceDBInstanceIdentifier", "StatusInfos"):
+        assert replicas_only not in promoted
+    assert name not in sandbox.instance()["ReadReplicaDBInstanceIdentifiers"]
+    with sandbox.connect(name) as connection:
+        connection.execute("CREATE TABLE mine ()")
+
+    server = sandbox.status.directory / "instances" / name
     pid = process.running(server / "data")
     assert pid is not None
     sandbox.rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
@@ -129,7 +126,6 @@ def test_a_replica_passes_through_the_statuses_of_rds(sandbox: Sandbox, group: s
     sandbox.gone(name)
     assert not process.is_alive(pid)
     assert not server.exists()
-    assert name not in sandbox.instance()["ReadReplicaDBInstanceIdentifiers"]
 
 
 def test_a_replica_streams(sandbox: Sandbox, replica: str) -> None:
@@ -256,19 +252,6 @@ def test_a_new_master_password_is_in_force_when_the_call_returns(sandbox: Sandbo
         sandbox.settle("prod-db")
 
 
-def test_what_was_a_replica_is_writable_after_its_promotion(sandbox: Sandbox, group: str) -> None:
-    with sandbox.replica(VpcSecurityGroupIds=[group]) as name:
-        sandbox.rds.promote_read_replica(DBInstanceIdentifier=name)
-        sandbox.follow(name, "modifying")
-        promoted = sandbox.settle(name)
-        assert "ReadReplicaSourceDBInstanceIdentifier" not in promoted
-        assert "StatusInfos" not in promoted
-        assert name not in sandbox.instance()["ReadReplicaDBInstanceIdentifiers"]
-        with sandbox.connect(name) as connection:
-            assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
-            connection.execute("CREATE TABLE mine ()")
-
-
 @pytest.fixture(scope="module")
 def shop(sandbox: Sandbox, group: str) -> Iterator[str]:
     """A primary of our own; a test may delete it."""
@@ -321,8 +304,7 @@ def test_deleting_a_source_promotes_its_replicas(sandbox: Sandbox, shop: str) ->
     assert sandbox.instance(replica)["ReadReplicaSourceDBInstanceIdentifier"] == source
 
     sandbox.remove(source)
-    sandbox.settle(replica)
-    assert "ReadReplicaSourceDBInstanceIdentifier" not in sandbox.instance(replica)
+    assert "ReadReplicaSourceDBInstanceIdentifier" not in sandbox.settle(replica)
     sandbox.remove(replica)
 
 

@@ -138,6 +138,7 @@ def test_the_status_needs_the_token_and_motos_own_api_is_closed(sandbox: Sandbox
         answer = connection.getresponse()
         answer.read()
         answers.append(answer.status)
+        assert answer.getheader("Access-Control-Allow-Origin") is None
     connection.close()
     assert answers == [403, 404]
     assert "prod-db" in sandbox.names()

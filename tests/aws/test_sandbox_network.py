@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from ipaddress import ip_network
 from types import SimpleNamespace
@@ -19,16 +19,21 @@ Lets = Callable[[str], bool]
 
 
 @pytest.fixture
-def group(sandbox: Sandbox) -> Iterator[str]:
+def empty(sandbox: Sandbox) -> Iterator[str]:
+    """A security group without rules."""
     with sandbox.group() as group:
         yield group
 
 
-@pytest.fixture(scope="module")
-def guarded(sandbox: Sandbox) -> Iterator[str]:
-    """An instance that its own tests open and close: a replica without a rule."""
-    with sandbox.group() as group, sandbox.replica(VpcSecurityGroupIds=[group]) as name:
-        yield name
+@pytest.fixture
+def guarded(sandbox: Sandbox, replica: str, group: str, empty: str) -> Iterator[str]:
+    """The replica, in a security group without rules."""
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=replica, VpcSecurityGroupIds=[empty])
+    sandbox.settle(replica)
+    yield replica
+    sandbox.settle(replica)
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=replica, VpcSecurityGroupIds=[group])
+    sandbox.settle(replica)
 
 
 @pytest.fixture
@@ -88,14 +93,14 @@ def test_subnets_are_public_by_their_routes(sandbox: Sandbox, group: str, is_pub
 # --- what EC2 does and refuses
 
 
-def test_a_cidr_is_stored_without_host_bits_and_known_again(sandbox: Sandbox, group: str) -> None:
-    authorize = partial(sandbox.ec2.authorize_security_group_ingress, GroupId=group)
+def test_a_cidr_is_stored_without_host_bits_and_known_again(sandbox: Sandbox, empty: str) -> None:
+    authorize = partial(sandbox.ec2.authorize_security_group_ingress, GroupId=empty)
     [rule] = authorize(IpPermissions=[tcp(5432, "100.68.0.18/18", note="office")])["SecurityGroupRules"]
     assert rule["CidrIpv4"] == "100.68.0.0/18"
     assert rule["SecurityGroupRuleArn"].endswith(f"security-group-rule/{rule['SecurityGroupRuleId']}")
     assert refusal(lambda: authorize(IpPermissions=[tcp(5432, "100.68.63.1/18")]))[0] == "InvalidPermission.Duplicate"
-    sandbox.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[tcp(5432, "100.68.9.9/18")])
-    assert rules(sandbox, group) == []
+    sandbox.ec2.revoke_security_group_ingress(GroupId=empty, IpPermissions=[tcp(5432, "100.68.9.9/18")])
+    assert rules(sandbox, empty) == []
 
 
 def rules(sandbox: Sandbox, group: str) -> list[str]:
@@ -103,8 +108,8 @@ def rules(sandbox: Sandbox, group: str) -> list[str]:
     return sorted(rule["CidrIpv4"] for rule in found["SecurityGroupRules"] if not rule["IsEgress"])
 
 
-def test_all_permissions_of_a_call_are_made_and_answered_or_none(sandbox: Sandbox, group: str) -> None:
-    authorize = partial(sandbox.ec2.authorize_security_group_ingress, GroupId=group)
+def test_all_permissions_of_a_call_are_made_and_answered_or_none(sandbox: Sandbox, empty: str) -> None:
+    authorize = partial(sandbox.ec2.authorize_security_group_ingress, GroupId=empty)
     made = authorize(
         IpPermissions=[tcp(5432, "203.0.113.7/32"), tcp(5433, "203.0.113.8/32")],
         TagSpecifications=[{"ResourceType": "security-group-rule", "Tags": [{"Key": "note", "Value": "a"}]}],
@@ -114,17 +119,17 @@ def test_all_permissions_of_a_call_are_made_and_answered_or_none(sandbox: Sandbo
 
     partly_new = [tcp(5432, "203.0.113.9/32", "203.0.113.7/32"), tcp(5434, "203.0.113.1/32")]
     assert refusal(lambda: authorize(IpPermissions=partly_new))[0] == "InvalidPermission.Duplicate"
-    assert rules(sandbox, group) == ["203.0.113.7/32", "203.0.113.8/32"]
-    unknown = partial(sandbox.ec2.revoke_security_group_ingress, GroupId=group)
+    assert rules(sandbox, empty) == ["203.0.113.7/32", "203.0.113.8/32"]
+    unknown = partial(sandbox.ec2.revoke_security_group_ingress, GroupId=empty)
     assert refusal(lambda: unknown(IpPermissions=[tcp(1, "203.0.113.7/32")]))[0] == "InvalidPermission.NotFound"
 
 
 @pytest.mark.parametrize("text", ["Zoë's office", "it's", "x" * 256, "a\nb"])
-def test_a_description_has_an_alphabet(sandbox: Sandbox, group: str, text: str) -> None:
+def test_a_description_has_an_alphabet(sandbox: Sandbox, empty: str, text: str) -> None:
     alphabet = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
     calls = {
         "security group": partial(sandbox.ec2.create_security_group, GroupName="never", VpcId=sandbox.vpc),
-        "rule": partial(sandbox.ec2.authorize_security_group_ingress, GroupId=group),
+        "rule": partial(sandbox.ec2.authorize_security_group_ingress, GroupId=empty),
     }
     arguments: dict[str, dict[str, object]] = {
         "security group": {"Description": text},
@@ -146,7 +151,7 @@ def test_a_name_is_taken_in_whatever_case_and_not_an_id(sandbox: Sandbox) -> Non
     assert refusal(partial(create, GroupName="sg-mine"))[0] == "InvalidParameterValue"
 
 
-def test_a_group_in_use_stays(sandbox: Sandbox, group: str) -> None:
+def test_a_group_in_use_stays(sandbox: Sandbox, empty: str) -> None:
     in_use = sandbox.instance()["VpcSecurityGroups"][0]["VpcSecurityGroupId"]
     assert refusal(partial(sandbox.ec2.delete_security_group, GroupId=in_use)) == (
         "DependencyViolation",
@@ -157,27 +162,24 @@ def test_a_group_in_use_stays(sandbox: Sandbox, group: str) -> None:
             "IpProtocol": "tcp",
             "FromPort": 1,
             "ToPort": 1,
-            "UserIdGroupPairs": [{"GroupId": group}],
+            "UserIdGroupPairs": [{"GroupId": empty}],
         }
         sandbox.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=[permission])
-        assert refusal(partial(sandbox.ec2.delete_security_group, GroupId=group))[0] == "DependencyViolation"
+        assert refusal(partial(sandbox.ec2.delete_security_group, GroupId=empty))[0] == "DependencyViolation"
 
 
 # --- what the servers make of it
 
 
 @pytest.fixture
-def opened(sandbox: Sandbox, guarded: str) -> Callable[[dict[str, object]], AbstractContextManager[None]]:
+def opened(sandbox: Sandbox, guarded: str, empty: str) -> Callable[[dict[str, object]], AbstractContextManager[None]]:
     """A permission in the security group of the instance, for the length of a block."""
-    from contextlib import contextmanager
-
-    group = sandbox.instance(guarded)["VpcSecurityGroups"][0]["VpcSecurityGroupId"]
 
     @contextmanager
     def opened(permission: dict[str, object]) -> Iterator[None]:
-        sandbox.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        sandbox.ec2.authorize_security_group_ingress(GroupId=empty, IpPermissions=[permission])
         yield
-        sandbox.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        sandbox.ec2.revoke_security_group_ingress(GroupId=empty, IpPermissions=[permission])
 
     return opened
 
@@ -201,16 +203,15 @@ def test_only_allowed_addresses_get_in_and_at_once(
         assert not lets("127.0.0.4")
 
 
-def test_a_modified_rule_and_other_groups_count_at_once(sandbox: Sandbox, guarded: str, lets: Lets) -> None:
+def test_a_modified_rule_and_other_groups_count_at_once(sandbox: Sandbox, guarded: str, empty: str, lets: Lets) -> None:
     port = sandbox.instance(guarded)["Endpoint"]["Port"]
-    former = sandbox.instance(guarded)["VpcSecurityGroups"][0]["VpcSecurityGroupId"]
     with sandbox.group("127.0.0.2/32", port=port) as other:
-        answer = sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[former, other])
+        answer = sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[empty, other])
         assert lets("127.0.0.2")
         assert {
             group["VpcSecurityGroupId"]: group["Status"] for group in answer["DBInstance"]["VpcSecurityGroups"]
         } == {
-            former: "active",
+            empty: "active",
             other: "adding",
         }
         [rule] = sandbox.ec2.describe_security_group_rules(
@@ -225,7 +226,7 @@ def test_a_modified_rule_and_other_groups_count_at_once(sandbox: Sandbox, guarde
         assert lets("127.0.0.9")
         assert not lets("127.0.0.2")
         sandbox.settle(guarded)
-        sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[former])
+        sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[empty])
         assert not lets("127.0.0.9")
         sandbox.settle(guarded)
 

@@ -42,10 +42,9 @@ def odd(sandbox: Sandbox) -> Iterator[str]:
 
 
 @pytest.fixture
-def vpc_without_gateway(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
-    """A second VPC, with DNS but no internet gateway, and a subnet group in it."""
+def second_vpc(sandbox: Sandbox) -> Iterator[tuple[str, str]]:
+    """A second VPC, and a subnet group in it."""
     vpc = sandbox.ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
-    sandbox.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
     subnets = [
         sandbox.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.99.{number}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")
         for number, zone in enumerate("ab")
@@ -135,9 +134,9 @@ def test_a_security_group_must_exist(replicate: Callable[..., Any]) -> None:
 
 
 def test_a_security_group_must_be_of_the_same_vpc(
-    sandbox: Sandbox, replicate: Callable[..., Any], vpc_without_gateway: tuple[str, str]
+    sandbox: Sandbox, replicate: Callable[..., Any], second_vpc: tuple[str, str]
 ) -> None:
-    other, _ = vpc_without_gateway
+    other, _ = second_vpc
     group = sandbox.ec2.create_security_group(GroupName="foreign", Description="test", VpcId=other)["GroupId"]
     assert refusal(partial(replicate, VpcSecurityGroupIds=[group])) == (
         "InvalidParameterCombination",
@@ -173,20 +172,30 @@ def test_public_access_needs_dns(sandbox: Sandbox, replicate: Callable[..., Any]
             sandbox.ec2.modify_vpc_attribute(VpcId=sandbox.vpc, **{attribute: {"Value": True}})
 
 
-def test_public_access_needs_an_internet_gateway(
-    sandbox: Sandbox, replicate: Callable[..., Any], vpc_without_gateway: tuple[str, str]
+def test_public_access_needs_an_internet_gateway(sandbox: Sandbox, replicate: Callable[..., Any]) -> None:
+    in_vpc = [{"Name": "attachment.vpc-id", "Values": [sandbox.vpc]}]
+    gateway = sandbox.ec2.describe_internet_gateways(Filters=in_vpc)["InternetGateways"][0]["InternetGatewayId"]
+    sandbox.ec2.detach_internet_gateway(InternetGatewayId=gateway, VpcId=sandbox.vpc)
+    try:
+        assert refusal(partial(replicate, PubliclyAccessible=True)) == (
+            "InvalidVPCNetworkStateFault",
+            (
+                "Cannot create a publicly accessible DBInstance. The specified VPC has no internet gateway attached."
+                "Update the VPC and then try again"
+            ),
+        )
+    finally:
+        sandbox.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=sandbox.vpc)
+
+
+def test_all_replicas_of_a_source_are_in_one_vpc(
+    sandbox: Sandbox, replicate: Callable[..., Any], replica: str, second_vpc: tuple[str, str]
 ) -> None:
-    _, group = vpc_without_gateway
+    _, group = second_vpc
     arn = sandbox.instance()["DBInstanceArn"]
-    assert refusal(
-        partial(replicate, SourceDBInstanceIdentifier=arn, DBSubnetGroupName=group, PubliclyAccessible=True)
-    ) == (
-        "InvalidVPCNetworkStateFault",
-        (
-            "Cannot create a publicly accessible DBInstance. The specified VPC has no internet gateway attached."
-            "Update the VPC and then try again"
-        ),
-    )
+    code, message = refusal(partial(replicate, SourceDBInstanceIdentifier=arn, DBSubnetGroupName=group))
+    assert code == "InvalidDBSubnetGroupFault"
+    assert f"read replica {replica}" in message
 
 
 def test_a_refused_replica_leaves_nothing(sandbox: Sandbox) -> None:
