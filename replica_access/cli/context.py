@@ -47,9 +47,9 @@ class Context:
 
         return load(self.spec_path)
 
-    def print(self, text: object = "") -> None:
+    def print(self, text: str = "") -> None:
         """Print for a person, to standard output."""
-        self.terminal.out.print(text)
+        self.terminal.print(text)
 
     def print_json(self, name: str, document: Mapping[str, Any]) -> None:
         """Print the one JSON document of this call."""

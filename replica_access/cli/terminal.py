@@ -35,6 +35,21 @@ class Terminal:
             self._err = _console(sys.stderr.isatty(), stderr=True)
         return self._err
 
+    def print(self, line: str) -> None:
+        """Print a line of rich's markup; where a terminal is too narrow for it, it goes on under its own beginning."""
+        from rich.text import Text
+
+        text = Text.from_markup(line)
+        room = self.out.width
+        if not self.out.is_terminal or len(text) <= room or "\n" in text.plain:
+            self.out.print(text)
+            return
+        indent = len(text.plain) - len(text.plain.lstrip(" ✓✗?+-…"))
+        first, *others = text[indent:].wrap(self.out, room - indent)
+        self.out.print(text[:indent] + first)
+        for other in others:
+            self.out.print(Text(" " * indent) + other)
+
     # --- Progress ----------------------------------------------------------------------------------------------------
 
     def stage(self, title: str) -> None:
