@@ -38,7 +38,14 @@ class RdsHosting:
 
         :raises CredentialsError: AWS lets nobody in, or it is another account.
         """
-        return cls(Aws.open(spec.aws), spec, timeout_s)
+        aws = Aws.open(spec.aws)
+        for service in ("rds", "secretsmanager"):
+            aws.client(service)  # quick to make; EC2's takes a fifth of a second, and is made while these answer
+        return cls(aws, spec, timeout_s)
+
+    def close(self) -> None:
+        """Let go of all connections to AWS."""
+        self.aws.close()
 
     def look(self) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""

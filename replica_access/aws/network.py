@@ -55,12 +55,14 @@ def place(landscape: Landscape, wanted: Replica) -> Placement:
         return as_primary
     if not (private := private_subnets(tables, same)):
         return as_primary
-    if (other := _public_group(landscape.subnet_groups, landscape.subnets, tables)) is not None:
+    groups, subnets = landscape.subnet_groups, landscape.subnets
+    if isinstance(groups, NotChecked) or isinstance(subnets, NotChecked):
+        others = "and whether another group of its VPC is cannot be seen"
+    elif (other := _public_group(groups, subnets, tables)) is not None:
         return Placement(other, False, f"{other.name}: not all subnets of the primary's {same.name} are public")
-    reason = (
-        f"{same.name}, the primary's, is not public, and no other group of its VPC is: {'; '.join(private.values())}"
-    )
-    return Placement(None, False, reason)
+    else:
+        others = "and no other group of its VPC is"
+    return Placement(None, False, f"{same.name}, the primary's, is not public, {others}: {'; '.join(private.values())}")
 
 
 def _named(landscape: Landscape, name: str) -> Placement:
@@ -78,13 +80,9 @@ def _named(landscape: Landscape, name: str) -> Placement:
 
 
 def _public_group(
-    groups: tuple[SubnetGroup, ...] | NotChecked,
-    subnets: tuple[Subnet, ...] | NotChecked,
-    tables: tuple[RouteTable, ...],
+    groups: tuple[SubnetGroup, ...], subnets: tuple[Subnet, ...], tables: tuple[RouteTable, ...]
 ) -> SubnetGroup | None:
     """Return the first of `groups`, by name, that has public subnets only, and in two zones."""
-    if isinstance(groups, NotChecked) or isinstance(subnets, NotChecked):
-        return None
     for group in sorted(groups, key=lambda group: group.name):
         if len(zones(subnets, group.subnets)) >= MIN_ZONES and not private_subnets(tables, group):
             return group

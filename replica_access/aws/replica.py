@@ -20,9 +20,6 @@ from replica_access.aws.survey import instance as describe
 from replica_access.errors import AwsError, NotFound, WaitFailed
 from replica_access.progress import Progress
 
-CREATION_DEADLINE_S = 90 * 60
-"""Replicas of large primaries take most of an hour."""
-
 LONGEST_INTERVAL_S = 30.0
 LOCAL_INTERVAL_S = 0.3
 UNSEEN_S = 60.0

@@ -26,9 +26,9 @@ from replica_access.errors import AwsError, CredentialsError
 from replica_access.model import Secret
 from replica_access.spec import Aws as Settings
 
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 60
-ATTEMPTS = 6
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 30
+ATTEMPTS = 5
 CONNECTIONS = 10
 
 # At DEBUG botocore logs the body of every request and answer, and a secret's value is in both.

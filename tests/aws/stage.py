@@ -72,7 +72,7 @@ def opened(sandbox: Sandbox) -> Iterator[StoppableAws]:
         aws.close()
 
 
-def spec_of(name: str, **changes: Mapping[str, Any]) -> Spec:
+def spec_of(name: str, **changes: Any) -> Spec:
     """Return a spec for the sandbox's primary and a replica called `name`."""
     document: dict[str, Any] = {
         "version": 1,
@@ -86,7 +86,7 @@ def spec_of(name: str, **changes: Mapping[str, Any]) -> Spec:
         },
     }
     for table, values in changes.items():
-        document[table] = {**document.get(table, {}), **values}
+        document[table] = {**document.get(table, {}), **values} if isinstance(values, Mapping) else values
     return Spec.model_validate(document)
 
 

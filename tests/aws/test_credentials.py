@@ -28,8 +28,15 @@ from .stage import StoppableAws, deny, opened, spec_of
 OURS = {"replica-access": "x", "managed-by": "replica-access"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
+    with opened(sandbox) as aws:
+        yield aws
+
+
+@pytest.fixture
+def limited(sandbox: Sandbox) -> Iterator[StoppableAws]:
+    """One of its own, for a test that takes rights away."""
     with opened(sandbox) as aws:
         yield aws
 
@@ -84,10 +91,10 @@ def test_a_secret_that_is_not_there_is_named(aws: StoppableAws, primary: Instanc
     assert "primary.admin_secret" in caught.value.fix
 
 
-def test_a_secret_that_may_not_be_read_names_the_permission(aws: StoppableAws, primary: Instance) -> None:
-    deny(aws, "secretsmanager", "GetSecretValue")
+def test_a_secret_that_may_not_be_read_names_the_permission(limited: StoppableAws, primary: Instance) -> None:
+    deny(limited, "secretsmanager", "GetSecretValue")
     with pytest.raises(AccessDenied, match="secretsmanager:GetSecretValue on prod-db/master"):
-        primary_login(aws, spec_of("x"), primary)
+        primary_login(limited, spec_of("x"), primary)
 
 
 def test_without_a_secret_libpq_looks_for_itself(aws: StoppableAws, primary: Instance) -> None:

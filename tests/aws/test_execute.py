@@ -21,7 +21,7 @@ from tests.sandbox_fixtures import Sandbox, tcp
 from .stage import Listener, Stop, StoppableAws, Stopped, carry_out, look, opened, remove, run, spec_of, state
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
     with opened(sandbox) as aws:
         yield aws

@@ -15,8 +15,15 @@ from tests.sandbox_fixtures import Sandbox
 from .stage import StoppableAws, deny, look, opened, spec_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
+    with opened(sandbox) as aws:
+        yield aws
+
+
+@pytest.fixture
+def limited(sandbox: Sandbox) -> Iterator[StoppableAws]:
+    """One of its own, for a test that takes rights away."""
     with opened(sandbox) as aws:
         yield aws
 
@@ -98,10 +105,10 @@ def test_an_arn_of_another_region_is_refused(aws: StoppableAws) -> None:
         survey.read(aws, spec_of("fresh", primary={"instance": arn}))
 
 
-def test_what_is_denied_is_not_checked_and_everything_else_is(sandbox: Sandbox, aws: StoppableAws) -> None:
-    deny(aws, "ec2", "DescribeVpcAttribute", "DescribeRouteTables", "DescribeNetworkAcls", "DescribeInternetGateways",
-         "DescribeVpcBlockPublicAccessOptions")  # fmt: skip
-    checks, planned = look(aws, spec_of(sandbox.name("fresh")))
+def test_what_is_denied_is_not_checked_and_everything_else_is(sandbox: Sandbox, limited: StoppableAws) -> None:
+    reads = ("VpcAttribute", "RouteTables", "NetworkAcls", "InternetGateways", "VpcBlockPublicAccessOptions")
+    deny(limited, "ec2", *(f"Describe{what}" for what in reads))
+    checks, planned = look(limited, spec_of(sandbox.name("fresh")))
     unseen = outcomes(checks, "not checked")
     assert set(unseen) == {
         "VPC DNS support",
@@ -117,17 +124,17 @@ def test_what_is_denied_is_not_checked_and_everything_else_is(sandbox: Sandbox, 
     assert [change.action for change in planned.changes][-1] == "create replica"
 
 
-def test_security_groups_that_may_not_be_seen_block_the_plan(sandbox: Sandbox, aws: StoppableAws) -> None:
-    deny(aws, "ec2", "DescribeSecurityGroups")
-    checks, planned = look(aws, spec_of(sandbox.name("fresh")))
+def test_security_groups_that_may_not_be_seen_block_the_plan(sandbox: Sandbox, limited: StoppableAws) -> None:
+    deny(limited, "ec2", "DescribeSecurityGroups")
+    checks, planned = look(limited, spec_of(sandbox.name("fresh")))
     assert set(outcomes(checks, "not checked")) == {"security group"}
     assert not planned.changes
     assert "ec2:DescribeSecurityGroups" in planned.blocked[0].fix
 
 
-def test_without_the_right_to_see_instances_nothing_can_be_said(sandbox: Sandbox, aws: StoppableAws) -> None:
-    deny(aws, "rds", "DescribeDBInstances")
+def test_without_the_right_to_see_instances_nothing_can_be_said(sandbox: Sandbox, limited: StoppableAws) -> None:
+    deny(limited, "rds", "DescribeDBInstances")
     with pytest.raises(AccessDenied) as caught:
-        look(aws, spec_of(sandbox.name("fresh")))
+        look(limited, spec_of(sandbox.name("fresh")))
     assert caught.value.call == "rds:DescribeDBInstances"
     assert "prod-db" in caught.value.what

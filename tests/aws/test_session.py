@@ -17,8 +17,15 @@ from tests.sandbox_fixtures import Sandbox
 from .stage import deny, environment, opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def aws(sandbox: Sandbox) -> Iterator[Aws]:
+    with opened(sandbox) as aws:
+        yield aws
+
+
+@pytest.fixture
+def limited(sandbox: Sandbox) -> Iterator[Aws]:
+    """One of its own, for a test that takes rights away."""
     with opened(sandbox) as aws:
         yield aws
 
@@ -104,12 +111,12 @@ def test_errors_over_the_wire_keep_their_codes(aws: Aws) -> None:
     assert "no-such-instance" in caught.value.what
 
 
-def test_a_denied_call_and_a_denied_page_name_the_permission(aws: Aws) -> None:
-    deny(aws, "ec2", "DescribeSubnets")
+def test_a_denied_call_and_a_denied_page_name_the_permission(limited: Aws) -> None:
+    deny(limited, "ec2", "DescribeSubnets")
     with pytest.raises(AccessDenied, match="ec2:DescribeSubnets"):
-        aws.call("ec2", "DescribeSubnets")
+        limited.call("ec2", "DescribeSubnets")
     with pytest.raises(AccessDenied) as caught:
-        list(aws.pages("ec2", "DescribeSubnets", "Subnets"))
+        list(limited.pages("ec2", "DescribeSubnets", "Subnets"))
     assert "ec2:DescribeSubnets" in caught.value.fix
 
 

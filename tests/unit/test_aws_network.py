@@ -10,6 +10,7 @@ from replica_access.aws.landscape import Acl, AclEntry, Landscape, Route, RouteT
 from replica_access.aws.preflight import checks
 
 from .aws_landscapes import (
+    DENIED,
     EMPTY,
     MAIN_TABLE,
     MIXED,
@@ -82,6 +83,14 @@ def test_auto_takes_another_group_that_is_public() -> None:
     found = {check.name: check for check in checks(landscape, spec_of())}
     assert found["subnet group"].outcome == "ok"
     assert "public: not all subnets of the primary's private are public" in found["subnet group"].detail
+
+
+NOT_PUBLIC = primary(subnet_group="private", subnets=PRIVATE.subnets)
+
+
+@pytest.mark.parametrize("landscape", [replace(NOT_PUBLIC, subnet_groups=DENIED), replace(NOT_PUBLIC, subnets=DENIED)])
+def test_other_groups_that_may_not_be_seen_are_not_said_to_be_missing(landscape: Landscape) -> None:
+    assert "cannot be seen" in problems(landscape)["subnet group"].detail
 
 
 def test_a_public_group_in_one_zone_is_not_taken() -> None:
