@@ -128,7 +128,7 @@ def _existing(replica: Instance, commands: Commands) -> Iterator[Check]:
     else:
         yield Check("replica status", "ok", f"{name} is {replica.status}")
     if broken := BROKEN & set(replica.replication):
-        fix = f"Restart it: {commands.rds('reboot-db-instance', instance=name)}; if that does not help, replace it."
+        fix = f"Restart it, or replace it if that does not help: {commands.rds('reboot-db-instance', instance=name)}"
         yield Check("replication", "problem", f"the replication of {name} is in state {min(broken)}", fix)
 
 
@@ -164,8 +164,8 @@ def _another_group(landscape: Landscape, commands: Commands) -> str:
     public = public_subnets(landscape)
     if len({subnet.zone for subnet in public}) < MIN_ZONES:
         return (
-            f"{landscape.primary.vpc} needs public subnets in {MIN_ZONES} zones first: "
-            f"{commands.route('RTB-ID', _gateway(landscape))} for a route table of subnets that may be public"
+            f"{landscape.primary.vpc} needs public subnets in {MIN_ZONES} zones first; "
+            f"for a route table of subnets that may be public: {commands.route('RTB-ID', _gateway(landscape))}"
         )
     name = f"{landscape.primary.identifier}-public"
     return commands.rds(
@@ -206,7 +206,7 @@ def _gateways(landscape: Landscape, vpc: str, commands: Commands) -> Iterator[Ch
         yield Check("internet gateway", "ok", f"{', '.join(landscape.gateways)} is attached to {vpc}")
     else:
         attach = commands.ec2("attach-internet-gateway", "--vpc-id", vpc, "--internet-gateway-id", "IGW-ID")
-        fix = f"{commands.ec2('create-internet-gateway')}, then {attach}"
+        fix = f"`{commands.ec2('create-internet-gateway')}`, then `{attach}`"
         yield Check("internet gateway", "problem", f"none is attached to {vpc}", fix)
 
 

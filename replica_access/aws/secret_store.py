@@ -139,7 +139,7 @@ def _doomed(aws: Aws, secret_id: str, error: AwsError) -> AwsError:
     restore = Commands(aws.region).secret("restore-secret", "--secret-id", secret_id)
     return AwsError(
         f"The secret {secret_id} is scheduled for deletion.",
-        f"Restore it: {restore}; or name another one in the spec.",
+        f"Name another one in the spec, or restore it: {restore}",
         call=error.call,
         code=error.code,
     )
