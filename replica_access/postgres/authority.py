@@ -83,11 +83,13 @@ class Authority:
         names = self.cluster.roles
         return tuple(dict.fromkeys(names[owner].name for owner in owners if not self.acts_as(owner)))
 
-    def sees_schema(self, usage: frozenset[Oid], owners: Iterable[Oid]) -> bool:
-        """Whether the admin, having joined `owners`, can name objects in a schema whose USAGE is held by `usage`."""
-        if self.admin.superuser or PUBLIC in usage or usage & self.reach:
-            return True
-        return any(usage & self.cluster.reached_from(owner) for owner in owners)
+    def reach_with(self, owners: Iterable[Oid]) -> frozenset[Oid]:
+        """Return the roles whose rights the admin has once it has joined `owners`."""
+        return self.reach.union(*map(self.cluster.reached_from, owners))
+
+    def sees_schema(self, usage: frozenset[Oid], reach: frozenset[Oid]) -> bool:
+        """Whether the admin, with the rights of `reach`, can name what is in a schema whose USAGE `usage` holds."""
+        return self.admin.superuser or PUBLIC in usage or not usage.isdisjoint(reach)
 
     @property
     def _me(self) -> str:

@@ -161,14 +161,15 @@ def _select_change(scene: Scene, relations: Sequence[_Relation]) -> Change:
     sequences = relations[0].is_sequence
     owners = dict.fromkeys(relation.owner for relation in relations)
     # Naming a relation takes USAGE on its schema, which the owner of the relation may lack.
-    unseen = {r.schema.oid: r.schema for r in relations if not authority.sees_schema(r.schema.usage, owners)}
-    schema_owners = [authority.owner_of(schema.owner, scene.catalog.owner) for schema in unseen.values()]
-    schemas = list(dict.fromkeys(schema for schema, _ in names))
+    reach = authority.reach_with(owners)
+    schemas = {relation.schema.oid: relation.schema for relation in relations}
+    unseen = [schema for schema in schemas.values() if not authority.sees_schema(schema.usage, reach)]
+    schema_owners = [authority.owner_of(schema.owner, scene.catalog.owner) for schema in unseen]
     return Change(
         scope="database",
         database=scene.catalog.name,
         action="grant select",
-        object=".".join(map(shown, names[0])) if len(names) == 1 else shortened(schemas),
+        object=".".join(map(shown, names[0])) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
         undo=(statements.select_on("REVOKE", names, reader, sequences=sequences),),

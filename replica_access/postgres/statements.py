@@ -38,6 +38,18 @@ class Name(Identifier):
         return ".".join(quoted(part) for part in self._obj).encode("utf-8", "surrogateescape")
 
 
+class Names(Composable):
+    """Identifiers with commas between them, (schema, name) each or a name alone: many at the price of one."""
+
+    def __init__(self, names: Iterable[str | tuple[str, str]]) -> None:
+        super().__init__(", ".join(quoted(name) if isinstance(name, str) else qualified(*name) for name in names))
+
+    def as_bytes(self, context: object = None) -> bytes:
+        del context
+        text: str = self._obj
+        return text.encode("utf-8", "surrogateescape")
+
+
 def quoted(name: str) -> str:
     """Return `name` as an identifier that is always quoted.
 
@@ -49,10 +61,6 @@ def quoted(name: str) -> str:
 
 def qualified(schema: str, name: str) -> str:
     return f"{quoted(schema)}.{quoted(name)}"
-
-
-def _names(names: Iterable[str | tuple[str, str]]) -> Composable:
-    return SQL(", ").join(Name(*((name,) if isinstance(name, str) else name)) for name in names)
 
 
 def _text(template: SQL, **parts: Composable) -> str:
@@ -133,7 +141,7 @@ def join(roles: Sequence[str], admin: str, options: str = "") -> str:
     """
     return _text(
         SQL("GRANT {roles} TO {admin}{options}"),
-        roles=_names(roles),
+        roles=Names(roles),
         admin=Name(admin),
         options=MEMBERSHIP_OPTIONS[options],
     )
@@ -141,7 +149,7 @@ def join(roles: Sequence[str], admin: str, options: str = "") -> str:
 
 def leave(roles: Sequence[str], admin: str) -> str:
     """The grantor is the same one that `join` had, chosen by the same rule of the server."""
-    return _text(SQL("REVOKE {roles} FROM {admin}"), roles=_names(roles), admin=Name(admin))
+    return _text(SQL("REVOKE {roles} FROM {admin}"), roles=Names(roles), admin=Name(admin))
 
 
 MEMBERSHIP_OPTIONS: Mapping[str, SQL] = {
@@ -159,14 +167,14 @@ def connect_on(verb: Literal["GRANT", "REVOKE"], databases: Sequence[str], reade
     return _text(
         SQL("{verb} CONNECT ON DATABASE {names} {to} {reader}"),
         **_verb(verb),
-        names=_names(databases),
+        names=Names(databases),
         reader=Name(reader),
     )
 
 
 def usage_on(verb: Literal["GRANT", "REVOKE"], schemas: Sequence[str], reader: str) -> str:
     return _text(
-        SQL("{verb} USAGE ON SCHEMA {names} {to} {reader}"), **_verb(verb), names=_names(schemas), reader=Name(reader)
+        SQL("{verb} USAGE ON SCHEMA {names} {to} {reader}"), **_verb(verb), names=Names(schemas), reader=Name(reader)
     )
 
 
@@ -178,7 +186,7 @@ def select_on(
         SQL("{verb} SELECT ON {kind} {names} {to} {reader}"),
         **_verb(verb),
         kind=SQL("SEQUENCE") if sequences else SQL("TABLE"),
-        names=_names(relations),
+        names=Names(relations),
         reader=Name(reader),
     )
 
@@ -192,7 +200,7 @@ def default_read(
         "SEQUENCES": SQL("SELECT ON SEQUENCES"),
         "SCHEMAS": SQL("USAGE ON SCHEMAS"),
     }
-    where = SQL(" IN SCHEMA {}").format(_names(schemas)) if schemas else SQL("")
+    where = SQL(" IN SCHEMA {}").format(Names(schemas)) if schemas else SQL("")
     return _text(
         SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{where} {verb} {right} {to} {reader}"),
         **_verb(verb),
