@@ -305,7 +305,8 @@ class Change:
     @property
     def id(self) -> str:
         """A short name that is the same for the same change in every plan."""
-        key = "\0".join((self.scope, self.database or "", self.action, self.object, *self.sql))
+        call = () if self.call is None else (self.call.operation, repr(sorted(self.call.parameters.items())))
+        key = "\0".join((self.scope, self.database or "", self.action, self.object, *self.sql, *call))
         return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 

@@ -302,7 +302,11 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
     primary, replica = hosting.primary(), _replica(spec, hosting)
     with connect(primary, read_only=True) as connection:
         _, desired, _ = planning.plan_cluster(connection, spec, frozenset())
-    logins = {user.user: replica.as_user(user.user, hosting.password(user.user)) for user in desired.users}
+    logins: dict[str, Login | prove.NotChecked] = {}
+    for user in spec.users:
+        password = hosting.password(user)
+        unknown = prove.NotChecked(f"its password is not in {spec.secret_of(user)}")
+        logins[user] = replica.as_user(user, password) if password is not None else unknown
     return prove.prove(primary=primary, replica=replica, access=desired.users, logins=logins, progress=progress)
 
 
