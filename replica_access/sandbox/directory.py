@@ -82,6 +82,12 @@ def prepare(directory: Path) -> None:
             f"{directory} is not empty: it holds {foreign.name}, and is no sandbox.",
             "Name a directory that is empty or does not exist.",
         )
+    try:
+        (directory / STATE).touch(mode=0o600, exist_ok=False)
+    except FileExistsError as error:
+        raise Error(
+            f"Another process is starting a sandbox in {directory}.", "Wait for it, or name another."
+        ) from error
     write_state(directory, {"made_directory": made, "starter": os.getpid()})
 
 
@@ -112,8 +118,7 @@ def read_state(directory: Path) -> dict[str, Any]:
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"{directory} is no sandbox: {STATE} cannot be read ({error.strerror}).",
-            f"Start one with: replica-access sandbox start --dir {directory}",
+            f"No sandbox runs in {directory}.", f"Start one with: replica-access sandbox start --dir {directory}"
         ) from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         raise UsageError(

@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from replica_access.errors import Error
 from replica_access.sandbox import directory as sandbox
@@ -30,6 +30,9 @@ from replica_access.sandbox.process import polls
 from replica_access.sandbox.sample import load_sample
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
+
+if TYPE_CHECKING:
+    from replica_access.sandbox.rds_instances import Instance
 
 __all__ = ["ACCOUNT", "PRIMARY", "REGION"]
 
@@ -138,7 +141,6 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second for images that nobody starts here
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page shall read what is in here
     from moto.ec2.models import ec2_backends
-    from moto.secretsmanager.models import secretsmanager_backends
 
     from replica_access.sandbox import ec2, network, rds, secretsmanager
 
@@ -175,11 +177,24 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
         },
         lambda: server,
     )
+    wait_until_available(instance)
+    store_secret(server, password)
+
+
+def wait_until_available(instance: Instance) -> None:
+    """:raises Error: it failed, or takes too long."""
     for _ in polls(AVAILABLE_SECONDS):
-        if instance.status in ("available", "failed"):
+        if instance.status == "available":
+            return
+        if instance.status == "failed":
             break
-    if instance.status != "available":
-        raise Error(f"The instance {PRIMARY} did not become available: it is {instance.status}.", "See the log.")
+    raise Error(f"The instance {PRIMARY} did not become available: it is {instance.status}.", "Please report it.")
+
+
+def store_secret(server: PostgresServer, password: str) -> None:
+    """Keep the master user's password as RDS and the rotation of Secrets Manager expect it."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
     secret = {
         "engine": "postgres",
         "host": server.host,

@@ -177,7 +177,7 @@ def status(directory: Path) -> SandboxStatus:
     state = sandbox.read_state(directory)
     if sandbox.holder(directory) is None or "endpoint_url" not in state:
         raise UsageError(
-            f"No sandbox runs in {directory}.", f"Start it with: replica-access sandbox start --dir {directory}"
+            f"No sandbox runs in {directory}.", f"Start one with: replica-access sandbox start --dir {directory}"
         )
     connection = HTTPConnection(urlsplit(state["endpoint_url"]).netloc, timeout=STATUS_SECONDS)
     try:
@@ -235,8 +235,9 @@ def environment(directory: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": running.region,
         "AWS_ACCESS_KEY_ID": "sandbox",
         "AWS_SECRET_ACCESS_KEY": "sandbox",
-        "PGSSLROOTCERT": str(running.ca_bundle),
     }
+    if running.document["tls"]:
+        variables["PGSSLROOTCERT"] = str(running.ca_bundle)
     if os.environ.get("HTTP_PROXY") or os.environ.get("http_proxy"):
         others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         variables["NO_PROXY"] = ",".join(filter(None, [others, "127.0.0.1", "localhost"]))

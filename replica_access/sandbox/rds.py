@@ -99,6 +99,7 @@ class SandboxRDS(RDSBackend):
         self._refuse_new_identifier(call)
         refuse.unknown_instance_class(call["db_instance_class"])
         refuse.other_engine(call, self.site.installation.version)
+        refuse.missing_credentials(call)
         refuse.unusable_credentials(call)
         group = self.subnet_group(call.get("db_subnet_group_name") or "default")
         if name := call.get("db_parameter_group_name"):
@@ -196,7 +197,7 @@ class SandboxRDS(RDSBackend):
 
     def reboot_db_instance(self, db_instance_identifier: str) -> Instance:
         instance = self.instance(db_instance_identifier)
-        refuse.unavailable(instance)
+        refuse.reboot_while_unavailable(instance)
         instance.become("rebooting")
         instance.work(partial(jobs.reboot, self, instance))
         return instance
@@ -250,6 +251,7 @@ class SandboxRDS(RDSBackend):
         if instance.manage_master_user_password:
             instance.master_user_secret.delete_secret()
         del self.databases[instance.db_instance_identifier]
+        instance.retire()
 
     def part_from_source(self, instance: Instance) -> None:
         if instance.source is not None:

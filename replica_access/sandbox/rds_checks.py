@@ -19,7 +19,8 @@ MAX_REPLICAS, MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 15, 5, 3
 VALID_IDENTIFIER = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
 VALID_CLASS = re.compile(r"db\.[a-z]+[0-9]+[a-z0-9-]*\.(micro|small|medium|large|[0-9]*xlarge)")
 VALID_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, quotation mark, / and @
-MODIFIABLE = ("available", "backing-up", "configuring-log-exports", "configuring-iam-database-auth")
+MODIFIABLE = ("available", "backing-up")
+REBOOTABLE = (*MODIFIABLE, "incompatible-parameters")
 NOT_MODELLED = (
     "new_db_instance_identifier",
     "db_subnet_group_name",
@@ -63,6 +64,14 @@ def other_engine(call: Mapping[str, Any], version: str) -> None:
         raise RDSClientError("InvalidParameterCombination", f"Cannot find version {wanted} for postgres")
 
 
+def missing_credentials(call: Mapping[str, Any]) -> None:
+    for key, name in (("master_username", "MasterUsername"), ("master_user_password", "MasterUserPassword")):
+        if not call.get(key):
+            raise RDSClientError(
+                "InvalidParameterValue", f"The parameter {name} must be provided and must not be blank."
+            )
+
+
 def unusable_credentials(call: Mapping[str, Any]) -> None:
     if call.get("master_username") in ("rdsadmin", "rds_superuser", "admin"):
         raise RDSClientError(
@@ -80,6 +89,11 @@ def unusable_credentials(call: Mapping[str, Any]) -> None:
 
 def unavailable(instance: Any) -> None:
     if instance.status not in MODIFIABLE:
+        raise RDSClientError("InvalidDBInstanceState", "Database instance is not in available state.")
+
+
+def reboot_while_unavailable(instance: Any) -> None:
+    if instance.status not in REBOOTABLE:
         raise RDSClientError("InvalidDBInstanceState", "Database instance is not in available state.")
 
 

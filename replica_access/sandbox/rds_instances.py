@@ -170,6 +170,10 @@ class Instance(DBInstance):
             log.exception("%s: the job failed", self.db_instance_identifier)
             self.become("failed")
 
+    def retire(self) -> None:
+        """Take no more work; what is being done goes on."""
+        self._queue.shutdown(wait=False, cancel_futures=True)
+
     def finish_work(self) -> None:
         """Wait for what is being done, and do no more."""
         self._queue.shutdown(wait=True, cancel_futures=True)

@@ -199,6 +199,15 @@ def test_a_parameter_group_takes_effect_with_the_reboot(sandbox: Sandbox, replic
     assert setting(sandbox, replica, "max_standby_streaming_delay") == "10min"
     set_parameters(sandbox, name, max_connections="150")
     assert sandbox.instance(replica)["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
+
+    # a replica cannot start with fewer connections than its source
+    set_parameters(sandbox, name, max_connections="50")
+    sandbox.rds.reboot_db_instance(DBInstanceIdentifier=replica)
+    assert sandbox.follow(replica, "incompatible-parameters") == ["rebooting", "incompatible-parameters"]
+    set_parameters(sandbox, name, max_connections="150")
+    sandbox.rds.reboot_db_instance(DBInstanceIdentifier=replica)
+    assert sandbox.follow(replica) == ["rebooting", "available"]
+    assert setting(sandbox, replica, "max_connections") == "150"
     delete = refusal(lambda: sandbox.rds.delete_db_parameter_group(DBParameterGroupName=name))
     assert delete[0] == "InvalidDBParameterGroupState"
 

@@ -186,7 +186,7 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_nothing_runs_where_nothing_was_started(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no sandbox"):
+    with pytest.raises(UsageError, match="No sandbox runs in"):
         lifecycle.status(tmp_path)
     assert lifecycle.stop(tmp_path / "nowhere") is False
     stopped = command("stop", "--dir", str(tmp_path))

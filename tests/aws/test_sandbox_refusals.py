@@ -221,6 +221,8 @@ def test_replicas_have_a_limit_at_every_level(replicas: int, level: int) -> None
         ({"Engine": "mysql"}, "InvalidParameterValue"),
         ({"EngineVersion": "9.3.3"}, "InvalidParameterCombination"),
         ({"MasterUsername": "rdsadmin"}, "InvalidParameterValue"),
+        ({"MasterUsername": ""}, "InvalidParameterValue"),
+        ({"MasterUserPassword": ""}, "InvalidParameterValue"),
         ({"MasterUserPassword": "short"}, "InvalidParameterValue"),
         ({"MasterUserPassword": "has an @ in it"}, "InvalidParameterValue"),
         ({"DBSubnetGroupName": "nope"}, "DBSubnetGroupNotFoundFault"),
