@@ -9,13 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, LiteralString
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from replica_access.errors import SpecError
 from replica_access.model import shown
@@ -167,25 +168,25 @@ class Spec(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
+        if undefined := list(self._undefined()):
+            raise ValidationError.from_exception_data("spec", undefined)
         if both := sorted(set(self.roles) & set(self.users)):
             raise ValueError(f"{shown(both[0])} is a role and a user; one role cannot be both")
-        declared = {**self.roles, **self.users}
-        for name, role in declared.items():
-            for group in role.member_of:
-                if group not in self.roles:
-                    raise ValueError(
-                        f"users.{shown(name)}.member_of names {shown(group)}, which is no [roles.…] of this spec"
-                    )
-        for number, grant in enumerate(self.grants, 1):
-            if grant.to not in declared:
-                raise ValueError(
-                    f"grants[{number}].to names {shown(grant.to)}, which is no role or user of this spec; "
-                    f"defined are: {', '.join(map(shown, declared)) or 'none'}"
-                )
         if self.replica is not None and (self.primary.instance is None) != (self.replica.instance is None):
             raise ValueError("primary and replica must both be RDS instances or both be given by dsn")
         self._no_membership_cycle()
         return self
+
+    def _undefined(self) -> Iterator[InitErrorDetails]:
+        """Yield, each at its place, the names of roles that this spec does not define."""
+        for kind, roles in (("roles", self.roles), ("users", self.users)):
+            for name, role in roles.items():
+                for group in role.member_of:
+                    if group not in self.roles:
+                        yield _undefined((kind, name, "member_of"), group, "no role", self.roles)
+        for number, grant in enumerate(self.grants):
+            if grant.to not in self.roles and grant.to not in self.users:
+                yield _undefined(("grants", number, "to"), grant.to, "no role or user", {**self.roles, **self.users})
 
     def _no_membership_cycle(self) -> None:
         for start in self.roles:
@@ -223,7 +224,20 @@ class Spec(_Table):
         if declared is not None:
             return declared
         plain = quote(user, safe="")
-        return f"replica-access/{plain.replace('%', '=')}" if self.on_rds else f"file:{plain}.password"
+        # Secrets Manager knows neither a percent sign nor a tilde.
+        return (
+            f"replica-access/{plain.replace('~', '%7E').replace('%', '=')}" if self.on_rds else f"file:{plain}.password"
+        )
+
+
+def _undefined(
+    place: tuple[int | str, ...], name: str, what: LiteralString, defined: Iterable[str]
+) -> InitErrorDetails:
+    context = {"name": shown(name), "defined": ", ".join(map(shown, defined)) or "none"}
+    message = PydanticCustomError(
+        "undefined", f"names {{name}}, which is {what} of this spec; defined are: {{defined}}", context
+    )
+    return InitErrorDetails(type=message, loc=place, input=None)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -235,7 +249,9 @@ def load(path: Path) -> Spec:
     :raises SpecError: names everything that is wrong at once, each with its line where that is known.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        if not (path.is_file() or path.is_fifo() or path.is_dir()) and path.exists():
+            raise SpecError(f"{path} is no file.", "Name yours with --spec FILE.")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SpecError(
             f"There is no spec {path}.", "Write one with `replica-access init`, or name yours with --spec FILE."
@@ -245,7 +261,9 @@ def load(path: Path) -> Spec:
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is not UTF-8 (byte {error.start}).", "Save it as UTF-8, as TOML requires.") from None
     except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
+        raise SpecError(
+            f"{path} cannot be read: {error.strerror}.", "Check its permissions, or name yours with --spec FILE."
+        ) from None
     return parse(text, str(path))
 
 
@@ -261,89 +279,10 @@ def parse(text: str, origin: str = "spec") -> Spec:
     try:
         return Spec.model_validate(values)
     except ValidationError as error:
-        problems = dict.fromkeys(_problem(item, values, text, origin) for item in error.errors())
-        raise SpecError("\n".join(problems), "`replica-access init` writes a commented example.") from None
+        from replica_access.spec_problems import sentences
 
-
-def _problem(item: Any, values: Any, text: str, origin: str) -> str:
-    keys = _real_keys(item["loc"], values)
-    line = _line_of(keys, text)
-    where = f"{origin}:{line}" if line else origin
-    message = item["msg"].removeprefix("Value error, ")
-    match item["type"]:
-        case "extra_forbidden":
-            allowed = _allowed(keys[:-1])
-            message = "unknown key" + (f"; allowed here: {', '.join(allowed)}" if allowed else "")
-        case "missing":
-            message = "is missing"
-        case _ if isinstance(item["input"], str):
-            message = f"{item['input']!r}: {message}"
-    dotted = _dotted(keys)
-    return f"{where}: {dotted}: {message}." if dotted else f"{where}: {message}."
-
-
-def _real_keys(location: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """Return `location` without the names that pydantic adds for the branches of a union."""
-    keys: list[int | str] = []
-    for step, key in enumerate(location):
-        try:
-            values = values[key]
-        except (KeyError, IndexError, TypeError):
-            if step < len(location) - 1 or not isinstance(values, dict):
-                continue
-        keys.append(key)
-    return keys
-
-
-def _dotted(keys: list[int | str]) -> str:
-    out = ""
-    for key in keys:
-        out += f"[{key + 1}]" if isinstance(key, int) else ("." if out else "") + str(key)
-    return out
-
-
-def _allowed(keys: list[int | str]) -> list[str]:
-    """Return the keys that the table at `keys` may have."""
-    table: Any = Spec
-    for key in keys:
-        if isinstance(key, int):
-            continue
-        if table in {"roles", "users"}:
-            table = RoleSpec if table == "roles" else UserSpec
-            continue
-        table = {"aws": Aws, "primary": Primary, "replica": Replica, "network": Network, "allow": Allow}.get(
-            str(key), {"grants": GrantSpec, "roles": "roles", "users": "users"}.get(str(key))
-        )
-    if not (isinstance(table, type) and issubclass(table, BaseModel)):
-        return []
-    return [info.alias or name for name, info in table.model_fields.items()]
-
-
-def _line_of(keys: list[int | str], text: str) -> int | None:
-    """Return the line that `keys` lead to, as far as they can be followed in the text; TOML parsers do not tell."""
-    names = [str(key) for key in keys if not isinstance(key, int)]
-    numbers = [key for key in keys if isinstance(key, int)]
-    nth = numbers[0] if numbers else 0
-    line_of_table: int | None = None
-    current: list[str] = []
-    seen_tables = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if header := re.match(r"^(\[\[?)\s*([^\]]+?)\s*\]", stripped):
-            current = [part.strip().strip("\"'") for part in header[2].split(".")]
-            is_array = header[1] == "[["
-            if names[: len(current)] == current:
-                if not is_array or seen_tables == nth:
-                    line_of_table = number
-                seen_tables += is_array
-            continue
-        if assignment := re.match(r"""^(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""", stripped):
-            key = next(group for group in assignment.groups() if group)
-            rest = names[len(current) :]
-            array_ok = not numbers or seen_tables == nth + 1 or seen_tables == 0
-            if names[: len(current)] == current and rest[:1] == [key] and array_ok:
-                return number
-    return line_of_table
+        problems = "\n".join(sentences(error, values, text, origin))
+        raise SpecError(problems, "`replica-access init` writes a commented example.") from None
 
 
 def valid_until_text(day: date) -> str:

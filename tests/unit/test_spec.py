@@ -51,7 +51,7 @@ def test_the_defaults() -> None:
         ("[[grants]]\nto = 'bi'\ndatabases = []", "grants[2].databases"),
         ("[[grants]]\nto = 'bi'\ndatabases = ['a']\nexclude = ['a.b.c.d']", "'a.b.c.d' has 4 parts"),
         ("[[grants]]\nto = 'bi'\ndatabases = ['a']\nprivileges = ['write']", "grants[2].privileges"),
-        ("[users.two]\nmember_of = ['other']", "users.two.member_of names other"),
+        ("[users.two]\nmember_of = ['other']", "users.two.member_of: names other, which is no role of this spec"),
         ("[users.pg_two]", "names that begin with pg_ or rds"),
         ("[users.public]", "PostgreSQL reserves this name"),
         ("[users.analytics]", "analytics is a role and a user"),

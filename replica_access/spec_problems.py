@@ -1,0 +1,142 @@
+"""What is wrong with a spec, in sentences: file, line where known, key, and what is allowed. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from replica_access.model import shown
+from replica_access.spec import Allow, Aws, GrantSpec, Network, Primary, Replica, RoleSpec, Spec, UserSpec
+
+Key = int | str
+"""A step from a table to what is in it: a name, or the position in an array, from 0."""
+
+_WRONG_FORMS: Mapping[str, str] = {
+    "bool": "neither true nor false",
+    "date": "no date; write 2027-01-31",
+    "dict": "no table",
+    "int": "no whole number",
+    "mapping": "no table",
+    "model": "no table",
+    "string": "no text in quotes",
+    "tuple": "no list",
+}
+"""By the first word of pydantic's type of an error."""
+
+_TABLES: Mapping[str, type[BaseModel]] = {
+    "": Spec,
+    "aws": Aws,
+    "primary": Primary,
+    "replica": Replica,
+    "network": Network,
+    "network.allow": Allow,
+    "roles.*": RoleSpec,
+    "users.*": UserSpec,
+    "grants": GrantSpec,
+}
+"""The tables of a spec by where they stand; names that people choose are stars."""
+
+
+def sentences(error: ValidationError, values: Mapping[str, Any], text: str, origin: str) -> Iterator[str]:
+    """Yield what `error` says of `values`, which were read from `text`, each thing once.
+
+    :param origin: the name of the file.
+    """
+    found = (_sentence(item, values, text, origin) for item in error.errors(include_url=False))
+    yield from dict.fromkeys(found)
+
+
+def _sentence(item: Any, values: Mapping[str, Any], text: str, origin: str) -> str:
+    keys = _real_keys(item["loc"], values)
+    line = _line_of(keys, text)
+    where = f"{origin}:{line}" if line else origin
+    message = _message(item, keys)
+    return f"{where}: {_dotted(keys)}: {message}." if keys else f"{where}: {message}."
+
+
+def _message(item: Any, keys: Sequence[Key]) -> str:
+    kind, given = str(item["type"]), item["input"]
+    quoted = repr(given) if isinstance(given, (str, int, float)) else "this"
+    if kind == "extra_forbidden":
+        allowed = _allowed(keys[:-1])
+        return "unknown key" + (f"; allowed here: {', '.join(allowed)}" if allowed else "")
+    if kind == "missing":
+        return "is missing"
+    if keys[-1:] == ["creators"]:
+        return 'write "auto" or a list of names'
+    if kind == "too_short":
+        return "name at least one"
+    if kind == "literal_error":
+        return f"{quoted} is not allowed; write {item['ctx']['expected']}"
+    if kind == "greater_than_equal":
+        return f"{quoted} is too small; write {item['ctx']['ge']} or more"
+    if kind == "string_pattern_mismatch":
+        return f"{quoted} is not of the form {item['ctx']['pattern']}"
+    if form := _WRONG_FORMS.get(kind.partition("_")[0]):
+        return f"{quoted} is {form}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{quoted}: {message}" if isinstance(given, str) else message
+
+
+def _real_keys(location: Sequence[Key], values: Any) -> list[Key]:
+    """Return `location` without the names that pydantic adds for the branches of a union."""
+    keys: list[Key] = []
+    for step, key in enumerate(location):
+        try:
+            values = values[key]
+        except (KeyError, IndexError, TypeError):
+            if step < len(location) - 1 or not isinstance(values, dict):
+                continue
+        keys.append(key)
+    return keys
+
+
+def _dotted(keys: Sequence[Key]) -> str:
+    out = ""
+    for key in keys:
+        out += f"[{key + 1}]" if isinstance(key, int) else ("." if out else "") + shown(key)
+    return out
+
+
+def _allowed(keys: Sequence[Key]) -> list[str]:
+    """Return the keys that the table at `keys` may have."""
+    names = [key for key in keys if isinstance(key, str)]
+    path = ".".join("*" if step and names[0] in {"roles", "users"} else name for step, name in enumerate(names))
+    table = _TABLES.get(path)
+    return [info.alias or name for name, info in table.model_fields.items()] if table else []
+
+
+_KEY = re.compile(r'"([^"\\]*)"|\'([^\']*)\'|([\w-]+)')
+
+
+def _line_of(keys: Sequence[Key], text: str) -> int | None:
+    """Return the line that `keys` lead to, as far as they can be followed in the text; TOML parsers do not tell."""
+    names = [key for key in keys if isinstance(key, str)]
+    numbers = [key for key in keys if isinstance(key, int)]
+    nth = numbers[0] if numbers else 0
+    line_of_table: int | None = None
+    current: list[str] = []
+    seen_tables = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if header := re.match(r"^(\[\[?)([^\]]+)\]", stripped):
+            current = _names(header[2])
+            is_array = header[1] == "[["
+            if current and names[: len(current)] == current:
+                if not is_array or seen_tables == nth:
+                    line_of_table = number
+                seen_tables += is_array
+            continue
+        if assignment := re.match(rf"^({_KEY.pattern})\s*=", stripped):
+            rest = names[len(current) :]
+            array_ok = not numbers or seen_tables == nth + 1 or seen_tables == 0
+            if names[: len(current)] == current and rest[:1] == _names(assignment[1]) and array_ok:
+                return number
+    return line_of_table
+
+
+def _names(text: str) -> list[str]:
+    return ["".join(groups) for groups in _KEY.findall(text)]
