@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def write(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise UsageError(
             f"{path} cannot be written: {error.strerror}.", "Name another place with --spec FILE."
         ) from None

@@ -63,7 +63,7 @@ def init(
     from replica_access import starter
 
     call = Context.of(context)
-    if call.spec_path.exists() and not force:
+    if call.has_spec and not force:
         raise UsageError(f"{call.spec_path} exists already.", "Edit it, or say --force to write it anew.")
     wishes = starter.Wishes(
         instance=instance,
@@ -84,7 +84,7 @@ def init(
     if call.as_json:
         call.print_json("init", {"spec": str(call.spec_path)})
     else:
-        call.print(f"Wrote {call.spec_path}. Read it, then run: replica-access check")
+        call.print(f"Wrote {escaped(str(call.spec_path))}. Read it, then run: replica-access check")
 
 
 def check(context: typer.Context) -> None:
@@ -156,7 +156,7 @@ def provision(
     replica-access provision --instance prod-db --admin-secret prod-db/master --allow 203.0.113.7/32
     """
     call = Context.of(context)
-    if not call.spec_path.exists():
+    if not call.has_spec:
         if instance is None:
             raise UsageError(
                 f"There is no spec {call.spec_path}.", "Name the primary with --instance, and one is written."

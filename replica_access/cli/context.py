@@ -41,6 +41,14 @@ class Context:
     def as_json(self) -> bool:
         return self.format == "json"
 
+    @property
+    def has_spec(self) -> bool:
+        """Whether there is a spec; where nobody can tell, reading or writing it tells why."""
+        try:
+            return self.spec_path.exists()
+        except OSError:
+            return False
+
     def spec(self) -> Spec:
         """Load the spec; only commands that need it pay for it."""
         from replica_access.spec import load
