@@ -18,12 +18,12 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
+from replica_access.sandbox.lifecycle import STATUS_PATH
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["STATUS_PATH", "Application", "listen"]
-
-STATUS_PATH = "/sandbox/status"
+__all__ = ["Application", "listen"]
 
 log = logging.getLogger(__name__)
 

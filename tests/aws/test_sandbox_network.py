@@ -25,10 +25,17 @@ def empty(sandbox: Sandbox) -> Iterator[str]:
         yield group
 
 
-@pytest.fixture
-def guarded(sandbox: Sandbox, replica: str, group: str, empty: str) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def closed(sandbox: Sandbox) -> Iterator[str]:
+    """The security group of ``guarded``; without rules, unless a test is opening it."""
+    with sandbox.group() as group:
+        yield group
+
+
+@pytest.fixture(scope="module")
+def guarded(sandbox: Sandbox, replica: str, group: str, closed: str) -> Iterator[str]:
     """The replica, in a security group without rules."""
-    sandbox.rds.modify_db_instance(DBInstanceIdentifier=replica, VpcSecurityGroupIds=[empty])
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=replica, VpcSecurityGroupIds=[closed])
     sandbox.settle(replica)
     yield replica
     sandbox.settle(replica)
@@ -172,14 +179,14 @@ def test_a_group_in_use_stays(sandbox: Sandbox, empty: str) -> None:
 
 
 @pytest.fixture
-def opened(sandbox: Sandbox, guarded: str, empty: str) -> Callable[[dict[str, object]], AbstractContextManager[None]]:
+def opened(sandbox: Sandbox, guarded: str, closed: str) -> Callable[[dict[str, object]], AbstractContextManager[None]]:
     """A permission in the security group of the instance, for the length of a block."""
 
     @contextmanager
     def opened(permission: dict[str, object]) -> Iterator[None]:
-        sandbox.ec2.authorize_security_group_ingress(GroupId=empty, IpPermissions=[permission])
+        sandbox.ec2.authorize_security_group_ingress(GroupId=closed, IpPermissions=[permission])
         yield
-        sandbox.ec2.revoke_security_group_ingress(GroupId=empty, IpPermissions=[permission])
+        sandbox.ec2.revoke_security_group_ingress(GroupId=closed, IpPermissions=[permission])
 
     return opened
 
@@ -203,15 +210,17 @@ def test_only_allowed_addresses_get_in_and_at_once(
         assert not lets("127.0.0.4")
 
 
-def test_a_modified_rule_and_other_groups_count_at_once(sandbox: Sandbox, guarded: str, empty: str, lets: Lets) -> None:
+def test_a_modified_rule_and_other_groups_count_at_once(
+    sandbox: Sandbox, guarded: str, closed: str, lets: Lets
+) -> None:
     port = sandbox.instance(guarded)["Endpoint"]["Port"]
     with sandbox.group("127.0.0.2/32", port=port) as other:
-        answer = sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[empty, other])
+        answer = sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[closed, other])
         assert lets("127.0.0.2")
         assert {
             group["VpcSecurityGroupId"]: group["Status"] for group in answer["DBInstance"]["VpcSecurityGroups"]
         } == {
-            empty: "active",
+            closed: "active",
             other: "adding",
         }
         [rule] = sandbox.ec2.describe_security_group_rules(
@@ -226,7 +235,7 @@ def test_a_modified_rule_and_other_groups_count_at_once(sandbox: Sandbox, guarde
         assert lets("127.0.0.9")
         assert not lets("127.0.0.2")
         sandbox.settle(guarded)
-        sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[empty])
+        sandbox.rds.modify_db_instance(DBInstanceIdentifier=guarded, VpcSecurityGroupIds=[closed])
         assert not lets("127.0.0.9")
         sandbox.settle(guarded)
 
