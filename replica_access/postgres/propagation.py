@@ -29,6 +29,7 @@ LONG_S = 0.5
 class Replay:
     """How a wait for replay ended.
 
+    :param system_identifier: the primary's.
     :param lsn: the primary's insert LSN when the wait began.
     :param waited_ms: milliseconds until the replica had replayed it, or until the wait was given up.
     :param lag_ms: milliseconds between now and the last replayed commit, where the replica knows one; an idle primary
@@ -37,6 +38,7 @@ class Replay:
     :param detail: what stands, in a sentence; where `reached` is false, why, and what to do.
     """
 
+    system_identifier: str
     lsn: str
     waited_ms: float
     lag_ms: float | None
@@ -79,6 +81,7 @@ def wait_for_replay(
         reached, detail = _judge(source, target, replica_now, waited)
         if reached is not None or waited >= deadline_s:
             return Replay(
+                system_identifier=source.system_identifier,
                 lsn=source.lsn,
                 waited_ms=waited * 1000,
                 lag_ms=None if replica_now.lag_ms is None else max(replica_now.lag_ms, 0.0),

@@ -1,0 +1,221 @@
+"""Try to read every relation of a database as the user of a session, and hold it against what was declared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row, namedtuple_row
+
+from replica_access.desired import UserAccess
+from replica_access.model import shown
+from replica_access.postgres import pipeline
+from replica_access.postgres.pipeline import Answer
+from replica_access.postgres.queries import load
+from replica_access.postgres.scene import count
+from replica_access.postgres.statements import qualified
+
+PAGE = 10_000
+"""Relations tried in one session. A server keeps all that a session has opened in the memory of that session, about
+5 kB a table of a few columns; it is somebody's production, so the next page begins a new session."""
+
+NAMED = 10
+"""How many relations a sentence names before it only counts."""
+
+RETRY_PAUSES_S = (0.2, 0.5, 1.0)
+
+REFUSED = "42501"
+_GONE = frozenset({"42P01", "3F000"})
+# Conflict with recovery, deadlock, lock timeout: the replica was busy replaying, and has said nothing of privileges.
+_BUSY = frozenset({"40001", "40P01", "55P03"})
+_TIMED_OUT = "57014"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Something that can be read; `kind` is ``pg_class.relkind``."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.schema)}.{shown(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How many there are, and the first few."""
+
+    count: int = 0
+    first: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __str__(self) -> str:
+        more = self.count - len(self.first)
+        return "; ".join(self.first) + (f"; and {more:,} more" if more else "")
+
+    @classmethod
+    def of(cls, *names: str) -> Names:
+        return cls(len(names), names[:NAMED])
+
+    def __add__(self, other: Names) -> Names:
+        return Names(self.count + other.count, (self.first + other.first)[:NAMED])
+
+
+Finding = Literal["unreadable", "exposed", "nobodys", "of_extensions", "gone"]
+"""What can be said of a relation that did not simply answer as declared.
+
+``unreadable``: should be readable, and is not. ``exposed``: should be refused, and is not, or could not be tried.
+``nobodys``: the user has the privilege, but the server itself cannot read it (a foreign table without a handler).
+``of_extensions``: readable because the extension that brought it lets PUBLIC read it. ``gone``: dropped since the look
+at the catalog.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of the attempt to read everything.
+
+    :param wanted: how many relations should be readable; `unwanted`: how many should be refused. Those gone count for
+        neither.
+    :param exposed_schemas: the schemas of what is exposed.
+    :param table: a table that can be read, to try other things on.
+    """
+
+    wanted: int = 0
+    unwanted: int = 0
+    found: Mapping[Finding, Names] = field(default_factory=dict)
+    exposed_schemas: frozenset[str] = frozenset()
+    table: Relation | None = None
+
+    def __add__(self, other: Reading) -> Reading:
+        return Reading(
+            wanted=self.wanted + other.wanted,
+            unwanted=self.unwanted + other.unwanted,
+            found={key: self[key] + other[key] for key in self.found.keys() | other.found.keys()},
+            exposed_schemas=self.exposed_schemas | other.exposed_schemas,
+            table=self.table or other.table,
+        )
+
+    def __getitem__(self, finding: Finding) -> Names:
+        return self.found.get(finding, Names())
+
+    @property
+    def readable(self) -> tuple[bool, str]:
+        """Whether all that should be is readable, and that in words."""
+        if unreadable := self["unreadable"]:
+            return False, f"{unreadable.count:,} of {count(self.wanted, 'relation')} cannot be read: {unreadable}"
+        readable = count(self.wanted - self["nobodys"].count, "relation")
+        return True, (
+            f"{readable} readable"
+            + (f"; granted, but nobody can read: {self['nobodys']}" if self["nobodys"] else "")
+            + (f"; dropped meanwhile: {self['gone']}" if self["gone"] else "")
+        )
+
+    @property
+    def refused(self) -> tuple[bool, str]:
+        """Whether everything else is refused, and that in words."""
+        if exposed := self["exposed"]:
+            return False, f"{exposed.count:,} of {count(self.unwanted, 'relation')} not refused: {exposed}"
+        of_extensions = self["of_extensions"]
+        return True, (
+            f"{count(self.unwanted - of_extensions.count, 'relation')} refused"
+            + (f"; extensions let everybody read: {of_extensions}" if of_extensions else "")
+        )
+
+
+def next_page(session: psycopg.Connection[Any], after: int) -> list[Relation]:
+    """Return the relations whose oids follow `after`, at most `PAGE` of them.
+
+    :raises psycopg.Error: the query failed.
+    """
+    with session.cursor(row_factory=class_row(Relation)) as cursor:
+        return cursor.execute(load("proof_relations"), {"after": after, "page": PAGE}).fetchall()
+
+
+def read(session: psycopg.Connection[Any], access: UserAccess, database: str, relations: Sequence[Relation]) -> Reading:
+    """Try a SELECT of no rows on each of `relations`, and sort the answers.
+
+    :raises psycopg.Error: the session broke.
+    """
+    wanted = [access.reads(database, relation.schema, relation.name) for relation in relations]
+    answers = _answers(session, [_select(*pair) for pair in zip(relations, wanted, strict=True)])
+    tried = list(zip(relations, wanted, answers, strict=True))
+    paths = _paths(session, [relation.oid for relation, want, answer in tried if not _as_declared(want, answer)])
+    counts = {True: 0, False: 0}
+    found: dict[Finding, Names] = {}
+    exposed_schemas: set[str] = set()
+    table: Relation | None = None
+    for relation, want, answer in tried:
+        finding, note = (None, "") if _as_declared(want, answer) else _judge(want, answer, paths.get(relation.oid))
+        if finding is not None:
+            found[finding] = found.get(finding, Names()) + Names.of(f"{relation} ({note})" if note else str(relation))
+        if finding != "gone":
+            counts[want] += 1
+        if finding == "exposed":
+            exposed_schemas.add(relation.schema)
+        if want and answer.sqlstate is None and relation.kind in {"r", "p"}:
+            table = table or relation
+    return Reading(counts[True], counts[False], found, frozenset(exposed_schemas), table)
+
+
+def _select(relation: Relation, wanted: bool) -> bytes:
+    """Return a SELECT that meets every check of privileges, and then no row.
+
+    A condition that is false leaves nothing to scan: unlike LIMIT 0 it also works on a materialized view without data,
+    asks no foreign server, and opens no partition; views are still checked down to their tables. What should be
+    readable is read with all columns. What should not is asked for none: one column granted by itself would answer.
+    """
+    columns = "*" if wanted else ""
+    statement = f"SELECT {columns} FROM {qualified(relation.schema, relation.name)} WHERE false"  # noqa: S608
+    return statement.encode("utf-8", "surrogateescape")
+
+
+def _answers(session: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[Answer]:
+    answers = list(pipeline.run(session, statements))
+    for pause in RETRY_PAUSES_S:
+        busy = [place for place, answer in enumerate(answers) if answer.sqlstate in _BUSY]
+        if not busy:
+            break
+        time.sleep(pause)
+        again = pipeline.run(session, [statements[place] for place in busy])
+        for place, answer in zip(busy, again, strict=True):
+            answers[place] = answer
+    return answers
+
+
+def _as_declared(wanted: bool, answer: Answer) -> bool:
+    return answer.sqlstate is None if wanted else answer.sqlstate == REFUSED
+
+
+def _judge(wanted: bool, answer: Answer, path: Any) -> tuple[Finding | None, str]:
+    """Return what to say of a relation that did not answer as declared, and why; ``None``: nothing after all."""
+    if answer.sqlstate in _GONE or path is None:
+        return "gone", ""
+    # An error of another kind can come before the check of privileges; then the catalog has the last word on those.
+    settled = answer.sqlstate not in {*_BUSY, _TIMED_OUT, REFUSED, None}
+    words = shown(answer.message)
+    if wanted:
+        return ("nobodys" if settled and path.may_read else "unreadable"), words
+    if settled and not path.may_read:
+        return None, ""
+    if answer.sqlstate is not None and not settled:
+        return "exposed", f"could not be tried: {words}"
+    if path.of_extension and path.paths == ["PUBLIC"]:
+        return "of_extensions", ""
+    return "exposed", f"through {', '.join(map(shown, path.paths)) or 'a way that is in no ACL'}"
+
+
+def _paths(session: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int, Any]:
+    if not oids:
+        return {}
+    with session.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = cursor.execute(load("proof_paths"), {"oids": list(oids)}).fetchall()
+    return {row.oid: row for row in rows}
