@@ -116,29 +116,38 @@ class Sandbox:
         secret = self.client("secretsmanager").get_secret_value(SecretId="prod-db/master")["SecretString"]
         return str(json.loads(secret)["password"])
 
+    def make_group(self, *cidrs: str, port: int | None = None) -> str:
+        """A security group that lets these networks in to the primary's port, or to another."""
+        made = self.ec2.create_security_group(GroupName=self.name("group"), Description="test", VpcId=self.vpc)
+        group: str = made["GroupId"]
+        if cidrs:
+            permission = tcp(port or self.instance()["Endpoint"]["Port"], *cidrs)
+            self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        return group
+
     @contextmanager
     def group(self, *cidrs: str, port: int | None = None) -> Iterator[str]:
-        """A security group that lets these networks in to the primary's port, or to another."""
-        port = port or self.instance()["Endpoint"]["Port"]
-        group: str = self.ec2.create_security_group(GroupName=self.name("group"), Description="test", VpcId=self.vpc)[
-            "GroupId"
-        ]
+        """The same for the length of a block."""
+        group = self.make_group(*cidrs, port=port)
         try:
-            if cidrs:
-                self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[tcp(port, *cidrs)])
             yield group
         finally:
             self.ec2.delete_security_group(GroupId=group)
 
-    @contextmanager
-    def replica(self, **call: Any) -> Iterator[str]:
-        """A replica of the primary, available; it goes with the block."""
+    def make_replica(self, **call: Any) -> str:
+        """A replica of the primary, available."""
         name = self.name("replica")
         self.rds.create_db_instance_read_replica(
             **{"DBInstanceIdentifier": name, "SourceDBInstanceIdentifier": "prod-db", **call}
         )
+        self.follow(name)
+        return name
+
+    @contextmanager
+    def replica(self, **call: Any) -> Iterator[str]:
+        """The same for the length of a block."""
+        name = self.make_replica(**call)
         try:
-            self.follow(name)
             yield name
         finally:
             self.remove(name)

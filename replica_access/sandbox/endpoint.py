@@ -43,6 +43,7 @@ PRIMARY, MASTER, SECRET = "prod-db", "master", "prod-db/master"
 LOOPBACK = "127.0.0.1/32"
 AVAILABLE_SECONDS = 30.0
 WATCH_SECONDS = 1.0
+STOP_POLL_SECONDS = 0.05  # how long the end of serving may take; werkzeug lets half a second pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ def answering(place: Site) -> Iterator[dict[str, Any]]:
             lock=place.lock, settle=enforce_security_groups, status=lambda: describe(place, server.port), token=token
         )
     )
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[STOP_POLL_SECONDS], name="http", daemon=True).start()
     try:
         yield {"endpoint_url": f"http://127.0.0.1:{server.port}", "token": token}
     finally:

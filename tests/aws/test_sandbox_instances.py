@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import partial
 
 import psycopg
@@ -262,7 +261,7 @@ def test_a_new_master_password_is_in_force_when_the_call_returns(sandbox: Sandbo
 
 
 @pytest.fixture(scope="module")
-def shop(sandbox: Sandbox, group: str) -> Iterator[str]:
+def shop(sandbox: Sandbox, group: str) -> str:
     """A primary of our own; a test may delete it."""
     name = sandbox.name("shop")
     sandbox.rds.create_db_instance(
@@ -279,8 +278,7 @@ def shop(sandbox: Sandbox, group: str) -> Iterator[str]:
         BackupRetentionPeriod=1,
     )
     assert sandbox.follow(name) == ["creating", "backing-up", "available"]
-    yield name
-    sandbox.remove(name)
+    return name
 
 
 def test_a_stopped_instance_starts_again(sandbox: Sandbox, shop: str) -> None:
@@ -314,7 +312,6 @@ def test_deleting_a_source_promotes_its_replicas(sandbox: Sandbox, shop: str) ->
 
     sandbox.remove(source)
     assert "ReadReplicaSourceDBInstanceIdentifier" not in sandbox.settle(replica)
-    sandbox.remove(replica)
 
 
 def test_instances_are_found_by_arn_and_filter(sandbox: Sandbox) -> None:

@@ -82,8 +82,8 @@ def test_the_status_is_the_document_of_the_design(sandbox: Sandbox) -> None:
     assert document["endpoint_url"] == sandbox.status.endpoint_url
     assert document["region"] == "ap-southeast-2"
     assert set(document["superuser"]) == {"user", "password"}
-    [primary] = [entry for entry in document["instances"] if entry["role"] == "primary"]
-    assert primary["instance"] == "prod-db"
+    [primary] = [entry for entry in document["instances"] if entry["instance"] == "prod-db"]
+    assert primary["role"] == "primary"
     assert primary["databases"] == ["app", "postgres", "reporting"]
     assert primary["admin"] == {"user": "master", "password": sandbox.password}
     assert primary["port"] == sandbox.instance()["Endpoint"]["Port"]

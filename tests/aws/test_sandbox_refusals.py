@@ -24,8 +24,10 @@ def replicate(sandbox: Sandbox) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def odd(sandbox: Sandbox) -> Iterator[str]:
-    """An instance that nobody can replicate: no backups, and RDS manages its master user's password."""
+def odd(sandbox: Sandbox) -> str:
+    """An instance that nobody can replicate: no backups, and RDS manages its master user's password. It may not be
+    available yet, and goes with the sandbox.
+    """
     name = sandbox.name("odd")
     sandbox.rds.create_db_instance(
         DBInstanceIdentifier=name,
@@ -37,8 +39,7 @@ def odd(sandbox: Sandbox) -> Iterator[str]:
         BackupRetentionPeriod=0,
         DBSubnetGroupName="sandbox-private",
     )
-    yield name
-    sandbox.remove(name)
+    return name
 
 
 @pytest.fixture
