@@ -160,4 +160,5 @@ class Incomplete(Error):
 
 
 class Interrupted(Error):
-    pass
+    def __init__(self) -> None:
+        super().__init__("Interrupted.", "Nothing is half done: run the same command again to go on.")

@@ -11,13 +11,14 @@ What the stages do is in `aws` and `postgres`; nothing here prints, asks, or kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from replica_access.errors import Blocked, DatabaseError, Error, PreflightFailed, UsageError
-from replica_access.model import BlockedObject, Change, Check, Cluster, Login, Plan, Proof, Secret, shown
+from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, PreflightFailed, UsageError
+from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Secret, shown
 from replica_access.progress import Progress
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
@@ -166,6 +167,8 @@ def _look_at_database(login: Login, cluster: Cluster, desired: Desired, database
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 
+    if (blocked := planning.unreachable(cluster, database)) is not None:
+        return blocked
     with connect(login, database=database, read_only=True) as connection:
         return planning.plan_database(connection, cluster, desired, database)
 
@@ -194,18 +197,18 @@ def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = Fals
     blocked_objects = [b for plan in outlook.databases.values() for b in plan.blocked]
     explained = {b.object for b in blocked_objects} | {b.object for b in outlook.cluster.blocked}
     if problems := [check for check in outlook.problems if check.name not in explained]:
-        raise PreflightFailed(_listed(f"{c.name}: {c.detail}" + (f"\n    {c.fix}" if c.fix else "") for c in problems))
+        raise PreflightFailed(_listed(_explained(c.name, c.detail, c.fix) for c in problems))
     if stuck := [*outlook.around.blocked, *outlook.cluster.blocked]:
-        raise Blocked(_listed(map(_explained, stuck)))
+        raise Blocked(_listed(_explained(b.object, b.reason, b.fix) for b in stuck))
     if blocked_objects and not skip_blocked:
         raise Blocked(
-            _listed(map(_explained, blocked_objects)),
+            _listed(_explained(b.object, b.reason, b.fix) for b in blocked_objects),
             "Nothing was changed. Have their owners run these, or apply the rest with --skip-blocked.",
         )
 
 
-def _explained(blocked: BlockedObject) -> str:
-    return f"{blocked.object}: {blocked.reason}\n    {blocked.fix}"
+def _explained(what: str, why: str, fix: str) -> str:
+    return "\n    ".join([f"{what}: {why}", *fix.splitlines()])
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -236,40 +239,37 @@ def apply(
             done.append(change)
             progress.done(change.summary)
         doing = None
-        done += _change_primary(spec, hosting, outlook, progress, confirmed=confirmed)
+        done.extend(_change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
     except Error as error:
         return Applied(tuple(done), failed=doing, error=error)
+    except KeyboardInterrupt:
+        return Applied(tuple(done), failed=doing, error=Interrupted())
     return Applied(tuple(done), proof=proof)
 
 
 def _change_primary(
     spec: Spec, hosting: Hosting, outlook: Outlook, progress: Progress, *, confirmed: bool
-) -> list[Change]:
+) -> Iterator[Change]:
+    """Yield what has been changed, as soon as it is committed."""
+    from replica_access.hosting import stored_passwords
     from replica_access.postgres import planning
     from replica_access.postgres.apply import converge
 
     if not outlook.plan.of("cluster") and not outlook.plan.of("database"):
-        return []
+        return
     progress.stage("changing the primary")
     login = hosting.primary()
     ids = frozenset(change.id for change in outlook.plan.changes) if confirmed else None
-    passwords = _prepare_passwords(hosting, outlook.cluster)
-    stored = frozenset(_password_users(spec)) & (frozenset(passwords) | _known_users(spec, outlook))
-    replan: Callable[..., tuple[Cluster, Plan]] = planning.replan_cluster(spec, stored)
-    done: list[Change] = []
+    prepare = partial(_prepare_passwords, hosting)
+    replan: Callable[..., tuple[Cluster, Plan]]
     if outlook.cluster.changes:
-        done += converge(login, login.database, replan=replan, shown_ids=ids, passwords=passwords, progress=progress)
+        replan = planning.replan_cluster(spec, lambda: stored_passwords(hosting, _password_users(spec)))
+        yield from converge(login, login.database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
     for database, plan in outlook.databases.items():
         if plan.changes:
             replan = planning.replan_database(spec, database)
-            done += converge(login, database, replan=replan, shown_ids=ids, passwords={}, progress=progress)
-    return done
-
-
-def _known_users(spec: Spec, outlook: Outlook) -> frozenset[str]:
-    """The users that exist with a stored password: those for which the plan neither sets one nor complains."""
-    return frozenset(_password_users(spec)) - {c.password_of for c in outlook.cluster.changes if c.password_of}
+            yield from converge(login, database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
 
 
 def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ class Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("Interrupted.", "Nothing is half done: run the same command again to go on.") from None
+            raise Interrupted from None
 
 
 app = typer.Typer(
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit; every error ends here, as sentences and an exit status."""
     arguments = _global_options_first(sys.argv[1:] if arguments is None else arguments)
     verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks to stop gets the same answer as Ctrl-C
     try:
         app(arguments)  # exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong
     except Error as error:

@@ -37,14 +37,15 @@ def converge(
     *,
     replan: Replan,
     shown_ids: frozenset[str] | None,
-    passwords: Mapping[str, Secret],
+    prepare: Callable[[Plan], Mapping[str, Secret]],
     progress: Progress,
     lock_patience_s: float = LOCK_PATIENCE_S,
 ) -> tuple[Change, ...]:
     """Bring one database (or, in the maintenance database, the shared catalogs) to where the spec wants it.
 
     :param shown_ids: the changes that somebody has agreed to; ``None`` where nobody had to.
-    :param passwords: for each user whose password is set, the password.
+    :param prepare: returns the password of each user whose password the plan sets; called while nobody else can, so
+        that two runs never store one password each for the same user.
     :returns: the changes that were committed; none where nothing was missing.
     :raises Drift: the server has changed since the plan was shown.
     :raises LockTimeout: another run, or somebody else's lock, did not go away in time.
@@ -63,7 +64,7 @@ def converge(
             return ()
         for change in plan.changes:
             progress.waiting(change.summary)
-        _commit(connection, database, plan.changes, cluster, passwords)
+        _commit(connection, database, plan.changes, cluster, prepare(plan))
         _, left = replan(connection)
         if left.changes:
             raise NotEffective(

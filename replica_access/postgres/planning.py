@@ -60,11 +60,14 @@ def unreachable(cluster: Cluster, database: str) -> Plan | None:
     )
 
 
-def replan_cluster(spec: Spec, stored_passwords: frozenset[str]) -> Callable[..., tuple[Cluster, Plan]]:
-    """Return how `apply` makes the plan of the shared catalogs again."""
+def replan_cluster(spec: Spec, stored_passwords: Callable[[], frozenset[str]]) -> Callable[..., tuple[Cluster, Plan]]:
+    """Return how `apply` makes the plan of the shared catalogs again.
+
+    :param stored_passwords: looks again whose passwords are stored: another run may have stored some.
+    """
 
     def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        cluster, _, plan = plan_cluster(connection, spec, stored_passwords)
+        cluster, _, plan = plan_cluster(connection, spec, stored_passwords())
         return cluster, plan
 
     return replan
