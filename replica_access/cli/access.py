@@ -96,8 +96,9 @@ def check(context: typer.Context) -> None:
     else:
         _print(call, render.checks(outlook.checks))
     if outlook.problems:
+        stand = "stands" if len(outlook.problems) == 1 else "stand"
         raise PreflightFailed(
-            f"{_count(len(outlook.problems), 'problem')} stand in the way.", "Each has its fix above."
+            f"{_count(len(outlook.problems), 'problem')} {stand} in the way.", "Each has its fix above."
         )
     if outlook.not_checked:
         raise Incomplete(
@@ -116,6 +117,7 @@ def plan(
     call = Context.of(context)
     spec = call.spec()
     outlook = _look(call, spec)
+    _require_what_could_be_read(outlook)
     what = outlook.plan
     if sql:
         from replica_access.postgres import script
@@ -126,7 +128,6 @@ def plan(
     else:
         _print(call, render.plan(what, with_sql=call.verbose > 0))
         call.print(_summary(what))
-    _complain_of_what_could_not_be_read(outlook)
     if check_only and what.changes:
         raise Drift(f"{_count(len(what.changes), 'change')} would bring the servers to what the spec says.")
 
@@ -262,7 +263,7 @@ def _judge(proof: Proof) -> None:
         )
 
 
-def _complain_of_what_could_not_be_read(outlook: Outlook) -> None:
+def _require_what_could_be_read(outlook: Outlook) -> None:
     """A plan that nobody could make is no empty plan."""
     unread = [check for check in outlook.problems if check.name == "primary"]
     if unread:

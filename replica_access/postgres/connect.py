@@ -171,15 +171,16 @@ def connection_failed(error: psycopg.Error, login: Login, database: str) -> Conn
 
 
 def _reason(text: str) -> str:
-    """Return the last line that says something: libpq repeats itself once an address."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """Return the line that says why: libpq repeats itself once an address, and indents what it guesses."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line[0].isspace()]
     line = lines[-1] if lines else "no reason was given"
     for line in lines:
         if "FATAL:" in line:
             break
-    return re.sub(
-        r"^(connection failed: )?(connection to server at [^:]*?(, port \d+)? failed: )?(FATAL:\s+)?", "", line
+    reason = re.sub(
+        r"^(- host: .*?: )?(connection (failed|is bad): )?(connection to server .*? failed: )?(FATAL:\s+)?", "", line
     )
+    return reason.rstrip(".")
 
 
 def _first_line(error: BaseException) -> str:
