@@ -4,14 +4,12 @@ SELECT d.oid::bigint AS oid,
        d.datdba::bigint AS owner,
        d.datallowconn AS allows_connections,
        d.datacl IS NULL AS default_acl,
-       ARRAY(SELECT DISTINCT a.grantee::bigint
+       ARRAY(SELECT a.grantee::bigint
                FROM pg_catalog.aclexplode(COALESCE(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
-              WHERE a.privilege_type = 'CONNECT'
-              ORDER BY 1) AS connect,
-       ARRAY(SELECT DISTINCT a.grantee::bigint
+              WHERE a.privilege_type = 'CONNECT') AS connect,
+       ARRAY(SELECT a.grantee::bigint
                FROM pg_catalog.aclexplode(COALESCE(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
-              WHERE a.privilege_type = 'CREATE'
-              ORDER BY 1) AS create
+              WHERE a.privilege_type = 'CREATE') AS create
   FROM pg_catalog.pg_database d
  WHERE NOT d.datistemplate
  ORDER BY d.datname

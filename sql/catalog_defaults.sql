@@ -1,12 +1,18 @@
 -- Every default privilege that lets somebody read; schema 0 is anywhere. The creator's own entry is no news.
-SELECT d.defaclrole::bigint AS creator,
-       d.defaclnamespace::bigint AS schema,
-       d.defaclobjtype::text AS kind,
-       ARRAY(SELECT DISTINCT a.grantee::bigint
-               FROM pg_catalog.aclexplode(d.defaclacl) a
-              WHERE a.grantee <> d.defaclrole
-                AND a.privilege_type = CASE d.defaclobjtype WHEN 'n' THEN 'USAGE' ELSE 'SELECT' END
-              ORDER BY 1) AS readable_by
-  FROM pg_catalog.pg_default_acl d
- WHERE d.defaclobjtype IN ('r', 'S', 'n')
- ORDER BY d.defaclrole, d.defaclnamespace, d.defaclobjtype
+-- A creator has the same ACL in most schemas: each ACL is looked into once, with the schemas that have it.
+SELECT d.creator::bigint AS creator,
+       d.kind::text AS kind,
+       d.schemas AS schemas,
+       ARRAY(SELECT a.grantee::bigint
+               FROM pg_catalog.aclexplode(d.acl) a
+              WHERE a.grantee <> d.creator
+                AND a.privilege_type = CASE d.kind WHEN 'n' THEN 'USAGE' ELSE 'SELECT' END) AS readable_by
+  FROM (SELECT p.defaclrole AS creator,
+               p.defaclobjtype AS kind,
+               p.defaclacl AS acl,
+               pg_catalog.array_agg(p.defaclnamespace::bigint) AS schemas,
+               pg_catalog.min(p.defaclnamespace) AS first_schema
+          FROM pg_catalog.pg_default_acl p
+         WHERE p.defaclobjtype IN ('r', 'S', 'n')
+         GROUP BY p.defaclrole, p.defaclobjtype, p.defaclacl) AS d
+ ORDER BY d.creator, d.kind, d.first_schema

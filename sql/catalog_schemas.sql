@@ -2,14 +2,12 @@
 SELECT n.oid::bigint AS oid,
        n.nspname AS name,
        n.nspowner::bigint AS owner,
-       ARRAY(SELECT DISTINCT a.grantee::bigint
+       ARRAY(SELECT a.grantee::bigint
                FROM pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
-              WHERE a.privilege_type = 'USAGE'
-              ORDER BY 1) AS usage,
-       ARRAY(SELECT DISTINCT a.grantee::bigint
+              WHERE a.privilege_type = 'USAGE') AS usage,
+       ARRAY(SELECT a.grantee::bigint
                FROM pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
-              WHERE a.privilege_type = 'CREATE'
-              ORDER BY 1) AS create
+              WHERE a.privilege_type = 'CREATE') AS create
   FROM pg_catalog.pg_namespace n
  WHERE n.nspname <> 'information_schema'
    AND n.nspname NOT LIKE 'pg\_%%'

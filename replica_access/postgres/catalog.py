@@ -5,17 +5,19 @@ What is read of relations is only what a reader cannot read, so that size costs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from replica_access.desired import Rule
 from replica_access.errors import WrongServer
 from replica_access.model import (
     PUBLIC,
     Cluster,
+    Columns,
     Database,
     DatabaseCatalog,
     DefaultPrivileges,
@@ -25,6 +27,7 @@ from replica_access.model import (
     Role,
     Schema,
 )
+from replica_access.patterns import is_glob
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
 
@@ -63,18 +66,19 @@ def read_database(
     connection: psycopg.Connection[Any],
     cluster: Cluster,
     database: str,
-    readers: Mapping[str, Callable[[str], bool]],
+    readers: Mapping[str, Sequence[Rule]],
 ) -> DatabaseCatalog:
     """Read the database that `connection` is in, in one snapshot.
 
-    :param readers: for each reader, which schemas it is meant to read.
+    :param readers: for each reader, the rules about it.
     :raises DatabaseError: a query failed.
     """
     with _snapshot(connection, f"the catalog of {database}"):
         schemas = {row.oid: _schema(row) for row in _rows(connection, "catalog_schemas")}
         defaults = tuple(
-            DefaultPrivileges(row.creator, row.schema, row.kind, frozenset(row.readable_by))
+            DefaultPrivileges(row.creator, schema, row.kind, frozenset(row.readable_by))
             for row in _rows(connection, "catalog_defaults")
+            for schema in row.schemas
         )
         asked = sorted(set(_asked(cluster, schemas, readers)))
         relations = _rows(
@@ -82,6 +86,7 @@ def read_database(
             "catalog_relations",
             {"readers": [reader for reader, _ in asked], "schemas": [schema for _, schema in asked]},
         )
+        columns = tuple(_columns(connection, cluster, schemas, readers))
     return DatabaseCatalog(
         name=database,
         owner=cluster.databases[database].owner,
@@ -91,17 +96,45 @@ def read_database(
             Relations(row.reader, row.schema, row.owner, row.total, tuple(sorted((m[1:], m[0]) for m in row.missing)))
             for row in relations
         ),
+        columns=columns,
     )
 
 
 def _asked(
-    cluster: Cluster, schemas: Mapping[Oid, Schema], readers: Mapping[str, Callable[[str], bool]]
+    cluster: Cluster, schemas: Mapping[Oid, Schema], readers: Mapping[str, Sequence[Rule]]
 ) -> Iterator[tuple[Oid, Oid]]:
-    for name, wants in readers.items():
+    for name, rules in readers.items():
         role = cluster.role(name)
         for schema in schemas.values():
-            if wants(schema.name):
+            if any(rule.wants_schema(schema.name) for rule in rules):
                 yield (role.oid if role else PUBLIC, schema.oid)
+
+
+def _columns(
+    connection: psycopg.Connection[Any],
+    cluster: Cluster,
+    schemas: Mapping[Oid, Schema],
+    readers: Mapping[str, Sequence[Rule]],
+) -> Iterator[Columns]:
+    """Read columns where the spec excludes some, and nothing where it excludes none."""
+    for name, rules in readers.items():
+        exclusions = [e for rule in rules for e in rule.exclusions if e.column is not None and e.relation is not None]
+        asked = [s.oid for s in schemas.values() if any(e.schema.fits(s.name) for e in exclusions)]
+        if not asked:
+            continue
+        role = cluster.role(name)
+        reader = role.oid if role else PUBLIC
+        relations = [str(e.relation) for e in exclusions]
+        globs = any(is_glob(relation) for relation in relations)
+        parameters = {
+            "readers": [reader] * len(asked),
+            "schemas": asked,
+            "relations": None if globs else relations,
+        }
+        for row in _rows(connection, "catalog_columns", parameters):
+            if any(e.has_column_in(schemas[row.schema].name, row.name) for e in exclusions):
+                pairs = tuple(zip(row.columns, row.readable, strict=True))
+                yield Columns(row.reader, row.schema, row.owner, row.name, row.kind, pairs)
 
 
 @contextmanager
