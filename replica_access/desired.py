@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from replica_access.model import Pending
@@ -55,18 +55,29 @@ class Rule:
         )
 
     def excludes_relation(self, schema: str, relation: str) -> bool:
-        """Whether `relation` is left out of a schema that is wanted.
-
-        A relation of which the spec excludes columns is left out whole: a SELECT on all of it would give the column
-        away.
-        """
-        return any(
-            exclusion.covers_relation(schema, relation) or exclusion.has_column_in(schema, relation)
-            for exclusion in self.exclusions
-        )
+        """Whether `relation` is left out, whole, of a schema that is wanted."""
+        return any(exclusion.covers_relation(schema, relation) for exclusion in self.exclusions)
 
     def wants_relation(self, schema: str, relation: str) -> bool:
+        """Whether `relation` is wanted, if not with all its columns."""
         return self.wants_schema(schema) and not self.excludes_relation(schema, relation)
+
+    def looks_at_columns(self, schema: str, relation: str) -> bool:
+        """Whether columns of `relation` may be excluded, depending on their names."""
+        return any(exclusion.has_column_in(schema, relation) for exclusion in self.exclusions)
+
+    def wanted_columns(self, schema: str, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return those of `columns` that are wanted; none where `relation` itself is not."""
+        if not self.wants_relation(schema, relation):
+            return ()
+        here = [exclusion for exclusion in self.exclusions if exclusion.has_column_in(schema, relation)]
+        return tuple(column for column in columns if not any(e.column and e.column.fits(column) for e in here))
+
+
+def wanted_columns(rules: Iterable[Rule], schema: str, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `columns` that any of `rules` wants, in order."""
+    wanted = {column for rule in rules for column in rule.wanted_columns(schema, relation, columns)}
+    return tuple(column for column in columns if column in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,17 @@ class UserAccess:
         return any(rule.wants_schema(schema) for rule in self.rules.get(database, ()))
 
     def reads(self, database: str, schema: str, relation: str) -> bool:
+        """Whether it reads `relation`, if not all columns of it."""
         return any(rule.wants_relation(schema, relation) for rule in self.rules.get(database, ()))
+
+    def looks_at_columns(self, database: str, schema: str, relation: str) -> bool:
+        """Whether it depends on the columns of `relation` what of it is read."""
+        wanting = [rule for rule in self.rules.get(database, ()) if rule.wants_relation(schema, relation)]
+        return bool(wanting) and all(rule.looks_at_columns(schema, relation) for rule in wanting)
+
+    def reads_columns(self, database: str, schema: str, relation: str, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return those of `columns` that it reads."""
+        return wanted_columns(self.rules.get(database, ()), schema, relation, columns)
 
 
 @dataclass(frozen=True, slots=True)

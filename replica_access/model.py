@@ -248,14 +248,37 @@ class Relations:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one relation of which the spec may exclude some, seen by one reader.
+
+    :param columns: ``(name, whether the reader can read it)``, in the order of the relation.
+    """
+
+    reader: Oid
+    schema: Oid
+    owner: Oid
+    relation: str
+    kind: str
+    columns: tuple[tuple[str, bool], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseCatalog:
-    """One database, read in one snapshot."""
+    """One database, read in one snapshot.
+
+    :param columns: only of relations that some exclusion of columns names.
+    """
 
     name: str
     owner: Oid
     schemas: Mapping[Oid, Schema]
     default_privileges: tuple[DefaultPrivileges, ...]
     relations: tuple[Relations, ...]
+    columns: tuple[Columns, ...] = ()
 
 
 # --- what should change ----------------------------------------------------------------------------------------------

@@ -11,6 +11,11 @@ WITH facts (section, fact) AS (
     FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
    WHERE a.grantee = ANY (%(readers)s::pg_catalog.oid[])
   UNION ALL
+  SELECT 'column privileges',
+         pg_catalog.concat_ws(' ', t.attrelid, t.attname, a.grantor, a.grantee, a.privilege_type, a.is_grantable)
+    FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
+   WHERE a.grantee = ANY (%(readers)s::pg_catalog.oid[])
+  UNION ALL
   SELECT 'default privileges',
          pg_catalog.concat_ws(' ', d.defaclrole, d.defaclnamespace, d.defaclobjtype, a.grantor, a.grantee,
                               a.privilege_type, a.is_grantable)

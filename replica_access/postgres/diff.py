@@ -23,6 +23,7 @@ from replica_access.model import (
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
+from replica_access.postgres.diff_columns import diff_columns, partly_wanted
 from replica_access.postgres.diff_future import diff_future
 from replica_access.postgres.scene import Scene, blocked, count, shortened
 
@@ -49,6 +50,7 @@ def diff_database(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog) 
         )
         plan += _usage(scene)
         plan += _select(scene)
+        plan += diff_columns(scene)
         plan += diff_future(scene)
         plan += Plan(pending=tuple(_missing_schemas(scene)))
     return plan
@@ -140,6 +142,7 @@ def _select(scene: Scene) -> Plan:
 def _unreadable(scene: Scene) -> Iterator[_Relation]:
     """Yield what the rules want and the reader cannot read, by schema and name."""
     schemas = scene.catalog.schemas
+    partial = {(found.schema, found.relation) for found, _ in partly_wanted(scene)}
     groups = [group for group in scene.catalog.relations if group.reader == scene.oid and group.missing]
     for oid, of_schema in groupby(sorted(groups, key=lambda g: schemas[g.schema].name), lambda g: g.schema):
         schema = schemas[oid]
@@ -150,21 +153,18 @@ def _unreadable(scene: Scene) -> Iterator[_Relation]:
             _Relation(schema, name, kind, group.owner)
             for group in of_schema
             for name, kind in group.missing
-            if whole or any(not rule.excludes_relation(schema.name, name) for rule in wanting)
+            if whole
+            or ((oid, name) not in partial and any(not rule.excludes_relation(schema.name, name) for rule in wanting))
         ]
         yield from sorted(found, key=lambda relation: relation.name)
 
 
 def _select_change(scene: Scene, relations: Sequence[_Relation]) -> Change:
-    authority, reader = scene.authority, scene.reader
+    reader = scene.reader
     names = [(relation.schema.name, relation.name) for relation in relations]
     sequences = relations[0].is_sequence
     owners = dict.fromkeys(relation.owner for relation in relations)
-    # Naming a relation takes USAGE on its schema, which the owner of the relation may lack.
-    reach = authority.reach_with(owners)
     schemas = {relation.schema.oid: relation.schema for relation in relations}
-    unseen = [schema for schema in schemas.values() if not authority.sees_schema(schema.usage, reach)]
-    schema_owners = [authority.owner_of(schema.owner, scene.catalog.owner) for schema in unseen]
     return Change(
         scope="database",
         database=scene.catalog.name,
@@ -173,7 +173,7 @@ def _select_change(scene: Scene, relations: Sequence[_Relation]) -> Change:
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
         undo=(statements.select_on("REVOKE", names, reader, sequences=sequences),),
-        join=authority.joins([*owners, *(owner for owner in schema_owners if authority.refusal(owner) is None)]),
+        join=scene.joins(owners, schemas.values()),
     )
 
 

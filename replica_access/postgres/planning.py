@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -84,12 +84,8 @@ def replan_database(spec: Spec, database: str) -> Callable[..., tuple[Cluster, P
     return replan
 
 
-def _readers(rules: tuple[Rule, ...]) -> Mapping[str, Callable[[str], bool]]:
+def _readers(rules: tuple[Rule, ...]) -> Mapping[str, Sequence[Rule]]:
     readers: dict[str, list[Rule]] = {}
     for rule in rules:
         readers.setdefault(rule.reader, []).append(rule)
-
-    def wants(of_reader: list[Rule]) -> Callable[[str], bool]:
-        return lambda schema: any(rule.wants_schema(schema) for rule in of_reader)
-
-    return {reader: wants(of_reader) for reader, of_reader in readers.items()}
+    return readers

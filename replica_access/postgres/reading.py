@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from replica_access.postgres import pipeline
 from replica_access.postgres.pipeline import Answer
 from replica_access.postgres.queries import load
 from replica_access.postgres.scene import count
-from replica_access.postgres.statements import qualified
+from replica_access.postgres.statements import qualified, quoted
 
 PAGE = 10_000
 """Relations tried in one session. A server keeps all that a session has opened in the memory of that session, about
@@ -140,23 +140,52 @@ def next_page(session: psycopg.Connection[Any], after: int) -> list[Relation]:
         return cursor.execute(load("proof_relations"), {"after": after, "page": PAGE}).fetchall()
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One SELECT of no rows, and whether it should be answered.
+
+    :param columns: what is asked for; empty for none in particular.
+    """
+
+    relation: Relation
+    wanted: bool
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.relation) if self.wanted or not self.columns else f"{self.relation}.{shown(self.columns[0])}"
+
+    @property
+    def statement(self) -> bytes:
+        """A SELECT that meets every check of privileges, and then no row.
+
+        A condition that is false leaves nothing to scan: unlike LIMIT 0 it also works on a materialized view without
+        data, asks no foreign server, and opens no partition; views are still checked down to their tables. What should
+        be readable is read with all columns. What should not is asked for none: one column granted by itself would
+        answer.
+        """
+        columns = ", ".join(map(quoted, self.columns)) or ("*" if self.wanted else "")
+        name = qualified(self.relation.schema, self.relation.name)
+        return f"SELECT {columns} FROM {name} WHERE false".encode("utf-8", "surrogateescape")  # noqa: S608
+
+
 def read(session: psycopg.Connection[Any], access: UserAccess, database: str, relations: Sequence[Relation]) -> Reading:
     """Try a SELECT of no rows on each of `relations`, and sort the answers.
 
     :raises psycopg.Error: the session broke.
     """
-    wanted = [access.reads(database, relation.schema, relation.name) for relation in relations]
-    answers = _answers(session, [_select(*pair) for pair in zip(relations, wanted, strict=True)])
-    tried = list(zip(relations, wanted, answers, strict=True))
-    paths = _paths(session, [relation.oid for relation, want, answer in tried if not _as_declared(want, answer)])
+    attempts = list(_attempts(session, access, database, relations))
+    answers = _answers(session, [attempt.statement for attempt in attempts])
+    odd = [a.relation.oid for a, answer in zip(attempts, answers, strict=True) if not _as_declared(a.wanted, answer)]
+    paths = _paths(session, odd)
     counts = {True: 0, False: 0}
     found: dict[Finding, Names] = {}
     exposed_schemas: set[str] = set()
     table: Relation | None = None
-    for relation, want, answer in tried:
+    for attempt, answer in zip(attempts, answers, strict=True):
+        relation, want = attempt.relation, attempt.wanted
         finding, note = (None, "") if _as_declared(want, answer) else _judge(want, answer, paths.get(relation.oid))
         if finding is not None:
-            found[finding] = found.get(finding, Names()) + Names.of(f"{relation} ({note})" if note else str(relation))
+            found[finding] = found.get(finding, Names()) + Names.of(f"{attempt} ({note})" if note else str(attempt))
         if finding != "gone":
             counts[want] += 1
         if finding == "exposed":
@@ -166,16 +195,29 @@ def read(session: psycopg.Connection[Any], access: UserAccess, database: str, re
     return Reading(counts[True], counts[False], found, frozenset(exposed_schemas), table)
 
 
-def _select(relation: Relation, wanted: bool) -> bytes:
-    """Return a SELECT that meets every check of privileges, and then no row.
+def _attempts(
+    session: psycopg.Connection[Any], access: UserAccess, database: str, relations: Sequence[Relation]
+) -> Iterator[_Attempt]:
+    """Yield one attempt a relation; where columns are excluded, one on the others and one on each of them."""
+    by_columns = [r for r in relations if r.kind != "S" and access.looks_at_columns(database, r.schema, r.name)]
+    columns = _columns(session, [relation.oid for relation in by_columns])
+    for relation in relations:
+        names = columns.get(relation.oid, ())
+        wanted = access.reads_columns(database, relation.schema, relation.name, names) if names else ()
+        if len(wanted) == len(names):
+            yield _Attempt(relation, access.reads(database, relation.schema, relation.name))
+            continue
+        if wanted:
+            yield _Attempt(relation, True, wanted)
+        yield from (_Attempt(relation, False, (column,)) for column in names if column not in wanted)
 
-    A condition that is false leaves nothing to scan: unlike LIMIT 0 it also works on a materialized view without data,
-    asks no foreign server, and opens no partition; views are still checked down to their tables. What should be
-    readable is read with all columns. What should not is asked for none: one column granted by itself would answer.
-    """
-    columns = "*" if wanted else ""
-    statement = f"SELECT {columns} FROM {qualified(relation.schema, relation.name)} WHERE false"  # noqa: S608
-    return statement.encode("utf-8", "surrogateescape")
+
+def _columns(session: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    if not oids:
+        return {}
+    with session.cursor(row_factory=namedtuple_row) as cursor:
+        rows: list[Any] = cursor.execute(load("proof_columns"), {"oids": list(oids)}).fetchall()
+    return {row.oid: tuple(row.columns) for row in rows}
 
 
 def _answers(session: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[Answer]:

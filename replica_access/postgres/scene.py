@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from replica_access.desired import Rule
-from replica_access.model import BlockedObject, Cluster, DatabaseCatalog, Oid, shown
+from replica_access.model import BlockedObject, Cluster, DatabaseCatalog, Oid, Schema, shown
 from replica_access.postgres.authority import Authority, Refusal
 
 
@@ -28,6 +28,17 @@ class Scene:
 
     def wants_schema(self, schema: str) -> bool:
         return any(rule.wants_schema(schema) for rule in self.rules)
+
+    def joins(self, owners: Iterable[Oid], schemas: Iterable[Schema]) -> tuple[str, ...]:
+        """Return the roles to join in order to grant on objects of `owners` in `schemas`.
+
+        Naming an object takes USAGE on its schema, which its owner may lack: then the schema's owner is needed too.
+        """
+        authority, owners = self.authority, list(owners)
+        reach = authority.reach_with(owners)
+        unseen = [schema for schema in schemas if not authority.sees_schema(schema.usage, reach)]
+        of_schemas = [authority.owner_of(schema.owner, self.catalog.owner) for schema in unseen]
+        return authority.joins([*owners, *(owner for owner in of_schemas if authority.refusal(owner) is None)])
 
 
 def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:

@@ -191,6 +191,19 @@ def select_on(
     )
 
 
+def select_columns_on(
+    verb: Literal["GRANT", "REVOKE"], relation: tuple[str, str], columns: Sequence[str], reader: str
+) -> str:
+    """SELECT on some columns of one relation."""
+    return _text(
+        SQL("{verb} SELECT ({columns}) ON TABLE {name} {to} {reader}"),
+        **_verb(verb),
+        columns=Names(columns),
+        name=Names([relation]),
+        reader=Name(reader),
+    )
+
+
 def default_read(
     verb: Literal["GRANT", "REVOKE"], creator: str, schemas: Sequence[str], kind: ReadKind, reader: str
 ) -> str:

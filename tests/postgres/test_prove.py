@@ -67,17 +67,17 @@ class Site:
         finally:
             self.sql(undo, database)
 
-    def access(self) -> UserAccess:
-        spec = parse("""
+    def access(self, *excluded: str) -> UserAccess:
+        spec = parse(f"""
             version = 1
-            primary = { dsn = "host=primary" }
-            roles.group = {}
-            users.user = { member_of = ["group"], secret = "file:none" }
+            primary = {{ dsn = "host=primary" }}
+            roles.group = {{}}
+            users.user = {{ member_of = ["group"], secret = "file:none" }}
             [[grants]]
             to = "group"
             databases = ["granted"]
             schemas = ["*"]
-            exclude = ["vault", "leasing.password_*"]
+            exclude = {["vault", "leasing.password_*", *excluded]}
         """)
         (access,) = from_spec(spec, ["granted"]).users
         return UserAccess(
@@ -163,6 +163,25 @@ def test_everything_as_declared(site: Site, admin: Admin) -> None:
     assert the(proof, "database_not_granted", site.other).detail.endswith(": refused")
     assert the(proof, "database_not_granted", "rdsadmin").detail.endswith(": refused")
     assert "nothing to read" in the(proof, "database_not_granted", "postgres").detail
+
+
+def test_an_excluded_column_is_refused_and_the_others_are_read(site: Site) -> None:
+    access = site.access("leasing.lease.tenant")
+    with site.sabotaged(
+        "REVOKE SELECT ON leasing.lease FROM {group}; GRANT SELECT (id) ON leasing.lease TO {group}",
+        "GRANT SELECT ON leasing.lease TO {group}; REVOKE SELECT (id) ON leasing.lease FROM {group};"
+        " GRANT SELECT ON leasing.lease TO {group}",
+    ):
+        proof = site.prove(access=access)
+        assert failed(proof) == set()
+        assert the(proof, "refused").detail.endswith(": 4 relations refused")
+        with site.sabotaged(
+            "GRANT SELECT (tenant) ON leasing.lease TO PUBLIC", "REVOKE SELECT (tenant) ON leasing.lease FROM PUBLIC"
+        ):
+            proof = site.prove(access=access)
+            assert failed(proof) == {"refused"}
+            assert "leasing.lease.tenant (through " in the(proof, "refused").detail
+    assert "refused" in failed(site.prove(access=access))
 
 
 SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {

@@ -230,3 +230,31 @@ def test_the_undo_script_leaves_the_catalog_as_it_was(world: World, admin: Admin
     # An ACL that was NULL is now written out; it says the same.
     assert [line for line in after if line not in before and not line.startswith(("d|", "n|"))] == []
     assert [line for line in before if line not in after and not line.startswith(("d|", "n|"))] == []
+
+
+def test_excluded_columns_are_refused_and_the_others_readable(world: World) -> None:
+    spec = world.spec(exclude='["vault", "leasing.*.tenant", "leasing.password_*"]')
+    assert [
+        s.replace(world.reader, "reader") for s in sql_of(world.plan(spec).changes) if s.startswith("GRANT SELECT (")
+    ] == [
+        'GRANT SELECT ("id") ON TABLE "leasing"."lease" TO "reader"',
+        'GRANT SELECT ("id") ON TABLE "leasing"."open" TO "reader"',
+    ]
+    world.apply(spec)
+    assert world.plan(spec).changes == ()
+    with world.as_user() as user:
+        user.execute("SELECT id FROM leasing.lease")
+        user.execute("SELECT * FROM leasing.history")
+        for refused in (
+            "SELECT tenant FROM leasing.lease",
+            "SELECT * FROM leasing.lease",
+            "SELECT tenant FROM leasing.open",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                user.execute(refused.encode())
+    world.sabotage("ALTER TABLE leasing.lease ADD COLUMN since date; GRANT SELECT (tenant) ON leasing.lease TO PUBLIC")
+    plan = world.plan(spec)
+    assert [s.replace(world.reader, "reader") for s in sql_of(plan.changes)] == [
+        'GRANT SELECT ("since") ON TABLE "leasing"."lease" TO "reader"'
+    ]
+    assert [p.name for p in plan.pending if p.kind == "column"] == [f"{world.database}.leasing.lease"]

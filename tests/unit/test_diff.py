@@ -8,6 +8,7 @@ from replica_access.desired import Desired, Rule, WantedRole
 from replica_access.model import (
     PUBLIC,
     Cluster,
+    Columns,
     Database,
     DatabaseCatalog,
     DefaultPrivileges,
@@ -106,9 +107,42 @@ def test_excluded_relations_are_left_out() -> None:
     assert sql((rule,), catalog) == ['GRANT SELECT ON TABLE "leasing"."lease" TO "analytics"']
 
 
-def test_a_relation_with_an_excluded_column_is_left_out_whole() -> None:
+def lease_columns(*columns: tuple[str, bool]) -> Columns:
+    return Columns(READER, LEASING, OWNER, "lease", "r", columns)
+
+
+def test_of_a_relation_with_an_excluded_column_the_others_are_granted() -> None:
+    rule = replace(RULE, exclusions=(Exclusion.parse("leasing.lease.ssn"), Exclusion.parse("leasing.*.secret_*")))
+    columns = lease_columns(("id", True), ("ssn", False), ("secret_note", False), ("tenant", False))
+    catalog = replace(CATALOG, relations=(missing(OWNER, "lease", "payment"),), columns=(columns,))
+    assert sql((rule,), catalog) == [
+        'GRANT SELECT ON TABLE "leasing"."payment" TO "analytics"',
+        'GRANT SELECT ("tenant") ON TABLE "leasing"."lease" TO "analytics"',
+    ]
+
+
+def test_a_relation_without_the_excluded_column_is_granted_whole() -> None:
+    rule = replace(RULE, exclusions=(Exclusion.parse("leasing.*.ssn"),))
+    catalog = replace(
+        CATALOG, relations=(missing(OWNER, "lease"),), columns=(lease_columns(("id", False), ("tenant", False)),)
+    )
+    assert sql((rule,), catalog) == ['GRANT SELECT ON TABLE "leasing"."lease" TO "analytics"']
+
+
+def test_a_rule_that_wants_the_column_gives_the_whole_relation() -> None:
     rule = replace(RULE, exclusions=(Exclusion.parse("leasing.lease.ssn"),))
-    assert sql((rule,), replace(CATALOG, relations=(missing(OWNER, "lease"),))) == []
+    catalog = replace(
+        CATALOG, relations=(missing(OWNER, "lease"),), columns=(lease_columns(("id", False), ("ssn", False)),)
+    )
+    assert sql((rule, RULE), catalog) == ['GRANT SELECT ON TABLE "leasing"."lease" TO "analytics"']
+
+
+def test_an_excluded_column_that_can_be_read_all_the_same_is_named() -> None:
+    rule = replace(RULE, exclusions=(Exclusion.parse("leasing.lease.ssn"),))
+    plan = diff_database(
+        desired(rule), CLUSTER, replace(CATALOG, columns=(lease_columns(("id", True), ("ssn", True)),))
+    )
+    assert [(p.kind, p.name) for p in plan.pending] == [("column", "app.leasing.lease")]
 
 
 def test_what_one_rule_excludes_another_may_want() -> None:
