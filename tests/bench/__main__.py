@@ -1,0 +1,58 @@
+"""``python -m tests.bench``: figures, as ratios within one run, as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench import grants, startup
+from tests.bench.figures import Figure, table
+from tests.bench.stage import SIZES, opened
+
+CHAPTERS = ("startup", "grants")
+
+
+def main() -> None:
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="replica-access-bench-") as directory:
+        found = list(measured(options, Path(directory)))
+    if options.json:
+        about = {"size": options.size, "processors": os.cpu_count(), "python": platform.python_version()}
+        figures = [figure.document() for figure in found]
+        json.dump({"schema": "replica-access/bench/1", **about, "figures": figures}, sys.stdout, indent=2)
+        print()
+    else:
+        print(*table(found), sep="\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    sizes = ", ".join(f"{size} {schemas} x {tables}" for size, (schemas, tables) in SIZES.items())
+    parser.add_argument("--size", choices=SIZES, default="M", help=f"schemas x tables: {sizes}; default: M")
+    parser.add_argument("--large", action="store_const", const="L", dest="size", help="the same as --size L")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is run; the middle counts; default: 3")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"which of {', '.join(CHAPTERS)}; default: all")
+    options = parser.parse_args()
+    if unknown := set(options.chapters) - set(CHAPTERS):
+        parser.error(f"no such chapter: {', '.join(sorted(unknown))}; there are {', '.join(CHAPTERS)}")
+    options.chapters = options.chapters or list(CHAPTERS)
+    return options
+
+
+def measured(options: argparse.Namespace, directory: Path) -> Iterator[Figure]:
+    if "startup" in options.chapters:
+        yield from startup.figures(directory, options.rounds)
+    if "grants" in options.chapters:
+        with opened(directory, options.size) as stage:
+            yield from grants.figures(stage, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

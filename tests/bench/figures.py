@@ -1,0 +1,64 @@
+"""A figure, what it is held against, and a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement.
+
+    :param against: what it is held against, if anything, and `other`, the same unit measured there.
+    :param target: what the ratio (or, without one, the value) should be, in words.
+    """
+
+    what: str
+    value: float
+    unit: str
+    against: str = ""
+    other: float | None = None
+    target: str = ""
+    faster: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the other one, or, where `faster`, how many times as fast."""
+        if self.other is None or not self.value or not self.other:
+            return None
+        return self.other / self.value if self.faster else self.value / self.other
+
+    def document(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.ratio}
+
+
+def table(figures: Iterable[Figure]) -> Iterator[str]:
+    """Yield the lines of a table that Markdown takes too."""
+    rows = [("what", "measured", "against", "measured", "ratio", "target")]
+    rows += [
+        (
+            figure.what,
+            number(figure.value, figure.unit),
+            figure.against,
+            number(figure.other, figure.unit),
+            "" if figure.ratio is None else f"{figure.ratio:.2f}" + (" x as fast" if figure.faster else " x"),
+            figure.target,
+        )
+        for figure in figures
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    yield line(rows[0], widths)
+    yield line(["-" * width for width in widths], widths)
+    yield from (line(row, widths) for row in rows[1:])
+
+
+def line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+
+def number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f} {unit}".rstrip() if value >= 100 or value == int(value) else f"{value:.3g} {unit}".rstrip()
