@@ -40,25 +40,26 @@ def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
     :raises WrongServer: a version that is too old.
     :raises DatabaseError: a query failed.
     """
+    if (version := connection.info.server_version) < OLDEST_VERSION:
+        raise WrongServer(
+            f"The server is PostgreSQL {version // 10000}, which is not supported.",
+            f"PostgreSQL {OLDEST_VERSION // 10000} or newer is needed.",
+        )
     with _snapshot(connection, "the shared catalogs"):
-        server = _rows(connection, "catalog_server")[0]
-        if server.version < OLDEST_VERSION:
-            raise WrongServer(
-                f"The server is PostgreSQL {server.version // 10000}, which is not supported.",
-                f"PostgreSQL {OLDEST_VERSION // 10000} or newer is needed.",
-            )
-        roles = {row.oid: _role(row) for row in _rows(connection, "catalog_roles")}
-        memberships = tuple(Membership(*row) for row in _rows(connection, "catalog_memberships"))
-        databases = {row.name: _database(row) for row in _rows(connection, "catalog_databases")}
+        servers = _ask(connection, "catalog_server")
+        roles = _ask(connection, "catalog_roles")
+        memberships = _ask(connection, "catalog_memberships")
+        databases = _ask(connection, "catalog_databases")
+    (server,) = servers
     return Cluster(
         system_identifier=server.system_identifier,
         version=server.version,
         in_recovery=server.in_recovery,
         patched_by_rds=server.patched_by_rds,
         admin=int(server.admin),
-        roles=roles,
-        memberships=memberships,
-        databases=databases,
+        roles={row.oid: _role(row) for row in roles},
+        memberships=tuple(Membership(*row) for row in memberships),
+        databases={row.name: _database(row) for row in databases},
     )
 
 
@@ -74,14 +75,10 @@ def read_database(
     :raises DatabaseError: a query failed.
     """
     with _snapshot(connection, f"the catalog of {database}"):
-        schemas = {row.oid: _schema(row) for row in _rows(connection, "catalog_schemas")}
-        defaults = tuple(
-            DefaultPrivileges(row.creator, schema, row.kind, frozenset(row.readable_by))
-            for row in _rows(connection, "catalog_defaults")
-            for schema in row.schemas
-        )
+        defaults = _ask(connection, "catalog_defaults")
+        schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas")}
         asked = sorted(set(_asked(cluster, schemas, readers)))
-        relations = _rows(
+        relations = _ask(
             connection,
             "catalog_relations",
             {"readers": [reader for reader, _ in asked], "schemas": [schema for _, schema in asked]},
@@ -91,7 +88,11 @@ def read_database(
         name=database,
         owner=cluster.databases[database].owner,
         schemas=schemas,
-        default_privileges=defaults,
+        default_privileges=tuple(
+            DefaultPrivileges(row.creator, schema, row.kind, frozenset(row.readable_by))
+            for row in defaults
+            for schema in row.schemas
+        ),
         relations=tuple(
             Relations(row.reader, row.schema, row.owner, row.total, tuple(sorted((m[1:], m[0]) for m in row.missing)))
             for row in relations
@@ -131,7 +132,7 @@ def _columns(
             "schemas": asked,
             "relations": None if globs else relations,
         }
-        for row in _rows(connection, "catalog_columns", parameters):
+        for row in _ask(connection, "catalog_columns", parameters):
             if any(e.has_column_in(schemas[row.schema].name, row.name) for e in exclusions):
                 pairs = tuple(zip(row.columns, row.readable, strict=True))
                 yield Columns(row.reader, row.schema, row.owner, row.name, row.kind, pairs)
@@ -139,10 +140,12 @@ def _columns(
 
 @contextmanager
 def _snapshot(connection: psycopg.Connection[Any], what: str) -> Iterator[None]:
+    """A transaction that sees one state. What is asked in it travels together: only who looks at an answer waits."""
     try:
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield
-        connection.execute("COMMIT")
+        with connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+            connection.execute("COMMIT")
     except psycopg.Error as error:
         raise database_error(error, f"Reading {what}") from error
     finally:
@@ -150,9 +153,10 @@ def _snapshot(connection: psycopg.Connection[Any], what: str) -> Iterator[None]:
             connection.rollback()
 
 
-def _rows(connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(load(query), parameters or {}).fetchall()
+def _ask(
+    connection: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any] | None = None
+) -> psycopg.Cursor[Any]:
+    return connection.cursor(row_factory=namedtuple_row).execute(load(query), parameters or {})
 
 
 def _role(row: Any) -> Role:
