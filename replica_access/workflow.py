@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,14 @@ class Outlook:
     :param around: changes around the servers: security group, rules, replica.
     :param cluster: roles, memberships, CONNECT; what is blocked here cannot be left out.
     :param databases: by name; blocked here are objects that the admin may not grant on.
+    :param system_identifier: of the primary; empty where it could not be read.
     """
 
     checks: tuple[Check, ...]
     around: Plan = field(default_factory=Plan)
     cluster: Plan = field(default_factory=Plan)
     databases: Mapping[str, Plan] = field(default_factory=dict)
+    system_identifier: str = ""
 
     @property
     def plan(self) -> Plan:
@@ -139,7 +141,7 @@ def look(spec: Spec, hosting: Hosting, progress: Progress) -> Outlook:
         surroundings = pool.submit(hosting.look)
         server = _look_at_primary(spec, hosting)
         checks, around = surroundings.result()
-    return Outlook(checks + server.checks, around, server.cluster, server.databases)
+    return replace(server, checks=checks + server.checks, around=around)
 
 
 def _look_at_primary(spec: Spec, hosting: Hosting) -> Outlook:
@@ -160,7 +162,7 @@ def _look_at_primary(spec: Spec, hosting: Hosting) -> Outlook:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
     blocked = (b for plan in (cluster_plan, *databases.values()) for b in plan.blocked)
     checks = (_primary_check(login, cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
-    return Outlook(checks, cluster=cluster_plan, databases=databases)
+    return Outlook(checks, Plan(), cluster_plan, databases, cluster.system_identifier)
 
 
 def _look_at_database(login: Login, cluster: Cluster, desired: Desired, database: str) -> Plan:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -112,6 +114,9 @@ def plan(
     context: typer.Context,
     sql: Annotated[bool, typer.Option("--sql", help="Print a psql script instead.")] = False,
     check_only: Annotated[bool, typer.Option("--check", help="Exit with 3 where there are changes.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Save it too: `apply FILE` does this and nothing else.")
+    ] = None,
 ) -> None:
     """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing."""
     call = Context.of(context)
@@ -119,6 +124,10 @@ def plan(
     outlook = _look(call, spec)
     _require_what_could_be_read(outlook)
     what = outlook.plan
+    if out is not None:
+        from replica_access import starter
+
+        starter.write(out, json.dumps(_bound_document(spec, outlook), indent=2) + "\n")
     if sql:
         from replica_access.postgres import script
 
@@ -132,10 +141,19 @@ def plan(
         raise Drift(f"{_count(len(what.changes), 'change')} would bring the servers to what the spec says.")
 
 
-def apply(context: typer.Context, yes: Yes = False, skip_blocked: SkipBlocked = False, timeout: Timeout = 120) -> None:
+def apply(
+    context: typer.Context,
+    saved: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="A plan saved by `plan --out`; refused when it no longer fits."),
+    ] = None,
+    yes: Yes = False,
+    skip_blocked: SkipBlocked = False,
+    timeout: Timeout = 120,
+) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout)
+    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout, saved=saved)
 
 
 def provision(
@@ -204,18 +222,33 @@ def _look(call: Context, spec: Spec) -> Outlook:
     return outlook
 
 
-def _apply(call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout: int) -> None:
+def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
+    """Return the plan as a document that says what it was made for."""
+    from replica_access import saved_plan
+
+    bound_to = asdict(saved_plan.binding(spec, outlook.system_identifier))
+    return {"schema": saved_plan.SCHEMA, **documents.plan_document(outlook.plan), "bound_to": bound_to}
+
+
+def _apply(
+    call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout: int, saved: Path | None = None
+) -> None:
+    from replica_access import saved_plan
+
+    reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=timeout * 60)
     outlook = workflow.look(spec, hosting, call.terminal)
     call.terminal.close()
     workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+    if reviewed is not None:
+        saved_plan.require_same(reviewed, _bound_document(spec, outlook))
     what = outlook.plan
     if what.changes and not yes:
         if not call.as_json:
             _print(call, render.plan(what, with_sql=call.verbose > 0))
         call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
     undo = _leave_undo(call.spec_path, what, spec.primary.database)
-    applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=not yes)
+    applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=reviewed is not None or not yes)
     call.terminal.close()
     if call.as_json:
         call.print_json("apply", {**documents.applied_document(applied), "undo": None if undo is None else str(undo)})

@@ -22,6 +22,8 @@ from replica_access.sandbox.certificates import Authority, create_authority, iss
 from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 
+from .world import SCRIPT, World
+
 prefixes = itertools.count(1)
 
 
@@ -194,3 +196,28 @@ def logged(primary: PostgresServer) -> Callable[[], str]:
             return log.read().decode()
 
     return logged
+
+
+@pytest.fixture
+def world(
+    primary: PostgresServer,
+    admin: Admin,
+    make_role: Callable[..., str],
+    make_database: Callable[..., str],
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    app_owner = make_role("app_owner", by=admin.name)
+    migrator = make_role("migrator", by=admin.name)
+    database = make_database("app", owner=app_owner)
+    primary.psql(SCRIPT, dbname=database, variables={"app_owner": app_owner, "migrator": migrator})
+    primary.psql(
+        'REVOKE CONNECT ON DATABASE :"db" FROM PUBLIC; GRANT CONNECT ON DATABASE :"db" TO :"admin"',
+        variables={"db": database, "admin": admin.name},
+    )
+    monkeypatch.setenv("PGPASSWORD", admin.password)
+    dsn = f"host={primary.host} port={primary.port} user={admin.name}"
+    if primary.bundle is not None:
+        dsn += f" sslmode=verify-full sslrootcert={primary.bundle}"
+    return World(primary, database, app_owner, migrator, prefix + "reader", prefix + "bi", dsn, tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,9 @@ class World:
     directory: Path
 
     def spec(self, **replaced: str) -> Spec:
+        return parse(self.spec_text(**replaced))
+
+    def spec_text(self, **replaced: str) -> str:
         values = {
             "schemas": '["*"]',
             "exclude": '["vault", "leasing.password_*"]',
@@ -39,7 +44,7 @@ class World:
             "user": "connection_limit = 20\nsettings = { statement_timeout = '15min' }",
             "replica": "",
         } | replaced
-        return parse(f"""
+        return f"""
             version = 1
             [primary]
             dsn = "{self.dsn}"
@@ -56,7 +61,7 @@ class World:
             schemas = {values["schemas"]}
             exclude = {values["exclude"]}
             creators = {values["creators"]}
-        """)
+        """
 
     def look(self, spec: Spec | None = None) -> Outlook:
         spec = spec or self.spec()
@@ -76,6 +81,12 @@ class World:
         if applied.error is not None:
             raise applied.error
         return applied
+
+    def run(self, *arguments: str, **replaced: str) -> subprocess.CompletedProcess[str]:
+        """Run the program, as a person would, on this world's spec."""
+        (self.directory / "replica-access.toml").write_text(self.spec_text(**replaced), encoding="utf-8")
+        command = [sys.executable, "-m", "replica_access", *arguments]
+        return subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
 
     def sabotage(self, sql: str) -> None:
         names = {"app_owner": self.app_owner, "migrator": self.migrator, "reader": self.reader, "user": self.user}

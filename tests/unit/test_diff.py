@@ -13,6 +13,7 @@ from replica_access.model import (
     DatabaseCatalog,
     DefaultPrivileges,
     Membership,
+    Plan,
     Relations,
     Role,
     Schema,
@@ -70,7 +71,7 @@ def sql(rules: tuple[Rule, ...], catalog: DatabaseCatalog, cluster: Cluster = CL
 
 def test_nothing_missing_is_an_empty_plan() -> None:
     plan = diff_database(desired(RULE), CLUSTER, CATALOG)
-    assert plan.changes == plan.blocked == plan.pending == ()
+    assert plan == Plan()
 
 
 def test_relations_of_several_owners_are_one_statement() -> None:
@@ -323,8 +324,12 @@ def test_an_existing_role_is_taken_when_it_fits() -> None:
 
 
 def test_an_existing_role_with_dangerous_attributes_is_not_taken() -> None:
-    for attribute, word in (("superuser", "SUPERUSER"), ("create_role", "CREATEROLE"), ("bypass_rls", "BYPASSRLS")):
-        (said,) = roles(BI, with_bi(replace(EXISTING, **{attribute: True})))
+    for existing, word in (
+        (replace(EXISTING, superuser=True), "SUPERUSER"),
+        (replace(EXISTING, create_role=True), "CREATEROLE"),
+        (replace(EXISTING, bypass_rls=True), "BYPASSRLS"),
+    ):
+        (said,) = roles(BI, with_bi(existing))
         assert f"has {word}, which no reader may have" in said
         assert f'ALTER ROLE "bi" NO{word};' in said
 
