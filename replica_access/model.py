@@ -366,6 +366,10 @@ class Plan:
             self.blocked + tuple(b for b in other.blocked if b not in self.blocked),
         )
 
+    def additive(self) -> Plan:
+        """Return the plan without what takes something away."""
+        return Plan(tuple(c for c in self.changes if not c.destructive), self.pending, self.blocked)
+
     def of(self, scope: Scope, database: str | None = None) -> tuple[Change, ...]:
         return tuple(c for c in self.changes if c.scope == scope and (database is None or c.database == database))
 

@@ -49,6 +49,11 @@ class Outlook:
     def plan(self) -> Plan:
         return sum(self.databases.values(), self.around + self.cluster)
 
+    def additive(self) -> Outlook:
+        """Return the outlook without what takes something away."""
+        databases = {name: plan.additive() for name, plan in self.databases.items()}
+        return replace(self, around=self.around.additive(), cluster=self.cluster.additive(), databases=databases)
+
     @property
     def problems(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.outcome == "problem")

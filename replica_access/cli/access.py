@@ -26,6 +26,9 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SkipBlocked = Annotated[
     bool, typer.Option("--skip-blocked", help="Leave out objects that the admin may not grant on, and do the rest.")
 ]
+AllowRevoke = Annotated[
+    bool, typer.Option("--allow-revoke", help="Do what takes something away too, such as closing the replica.")
+]
 Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", help="How long to wait for the replica.")]
 
 
@@ -149,11 +152,14 @@ def apply(
     ] = None,
     yes: Yes = False,
     skip_blocked: SkipBlocked = False,
+    allow_revoke: AllowRevoke = False,
     timeout: Timeout = 120,
 ) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout, saved=saved)
+    _apply(
+        call, call.spec(), yes=yes, skip_blocked=skip_blocked, allow_revoke=allow_revoke, timeout=timeout, saved=saved
+    )
 
 
 def provision(
@@ -168,6 +174,7 @@ def provision(
     exclude: Annotated[list[str] | None, typer.Option(help="What to leave out; repeat.")] = None,
     yes: Yes = False,
     skip_blocked: SkipBlocked = False,
+    allow_revoke: AllowRevoke = False,
     timeout: Timeout = 120,
 ) -> None:
     """The one-off set-up in one command: init where there is no spec, then check, plan, apply and the proof.
@@ -197,7 +204,7 @@ def provision(
         raise UsageError(
             f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
         )
-    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, timeout=timeout)
+    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, allow_revoke=allow_revoke, timeout=timeout)
 
 
 def verify(context: typer.Context) -> None:
@@ -231,7 +238,14 @@ def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
 
 
 def _apply(
-    call: Context, spec: Spec, *, yes: bool, skip_blocked: bool, timeout: int, saved: Path | None = None
+    call: Context,
+    spec: Spec,
+    *,
+    yes: bool,
+    skip_blocked: bool,
+    allow_revoke: bool,
+    timeout: int,
+    saved: Path | None = None,
 ) -> None:
     from replica_access import saved_plan
 
@@ -242,6 +256,9 @@ def _apply(
     workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
     if reviewed is not None:
         saved_plan.require_same(reviewed, _bound_document(spec, outlook))
+    if not allow_revoke and (left := sum(change.destructive for change in outlook.plan.changes)):
+        outlook = outlook.additive()
+        call.terminal.note(f"{_count(left, 'change')} would take something away: left out without --allow-revoke.")
     what = outlook.plan
     if what.changes and not yes:
         if not call.as_json:

@@ -50,6 +50,11 @@ class Terminal:
         for other in others:
             self.out.print(Text(" " * indent) + other)
 
+    def note(self, sentence: str) -> None:
+        """Say something that is no result and no error, on standard error."""
+        if not self.quiet:
+            self.err.print(escaped(sentence))
+
     # --- Progress ----------------------------------------------------------------------------------------------------
 
     def stage(self, title: str) -> None:
