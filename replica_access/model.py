@@ -52,6 +52,15 @@ def shown(name: str) -> str:
     return "".join(out)
 
 
+def is_utf8(name: str) -> bool:
+    """Whether all bytes of `name` are UTF-8.
+
+    >>> is_utf8("café"), is_utf8("caf\\udce9")
+    (True, False)
+    """
+    return not any("\udc80" <= char <= "\udcff" for char in name)
+
+
 class Secret:
     """A password that does not print itself.
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, PreflightFailed, UsageError
-from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Secret, shown
+from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Secret, is_utf8, shown
 from replica_access.progress import Progress
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
@@ -126,7 +126,7 @@ def _databases(login: Login) -> tuple[str, ...]:
 
     with connect(login, read_only=True) as connection:
         found = read_cluster(connection).databases.values()
-    names = tuple(database.name for database in found if database.allows_connections and not database.is_system)
+    names = tuple(d.name for d in found if d.allows_connections and not d.is_system and is_utf8(d.name))
     return tuple(name for name in names if name != login.database) or names
 
 

@@ -66,6 +66,11 @@ def connect(
         connection = psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
         raise connection_failed(error, login, parameters["dbname"]) from None
+    except UnicodeEncodeError:  # libpq would take any bytes, psycopg does not
+        raise ConnectionFailed(
+            f"{shown(login.server)}, database {shown(parameters['dbname'])}: no connection: a name is no UTF-8.",
+            "Rename it.",
+        ) from None
     try:
         _prepare(connection, read_only, statement_timeout_s)
     except psycopg.Error as error:

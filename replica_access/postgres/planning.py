@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
 from replica_access.desired import Desired, Rule, from_spec
 from replica_access.errors import WrongServer
-from replica_access.model import PUBLIC, BlockedObject, Cluster, Plan, shown
+from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, is_utf8, shown
+from replica_access.patterns import matches
 from replica_access.postgres import statements
 from replica_access.postgres.catalog import read_cluster, read_database
 from replica_access.postgres.diff import diff_database
@@ -30,13 +31,25 @@ def plan_cluster(
             f"{shown(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
             "Changes go to the primary: correct primary in the spec.",
         )
-    desired = from_spec(spec, (d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system))
+    names = [d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system]
+    desired = from_spec(spec, filter(is_utf8, names))
     plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster)
-    return cluster, desired, plan + Plan(pending=desired.pending + absent(desired, cluster))
+    pending = (*desired.pending, *absent(desired, cluster), *_unspeakable(spec, names))
+    return cluster, desired, plan + Plan(pending=pending)
+
+
+def _unspeakable(spec: Spec, names: Iterable[str]) -> Iterator[Pending]:
+    """Yield the databases that the spec means and that cannot be connected to: psycopg's own names are UTF-8."""
+    for name in names:
+        if not is_utf8(name) and any(matches(name, pattern) for grant in spec.grants for pattern in grant.databases):
+            reason = "its name is no UTF-8, so nothing in it was looked at: rename it with ALTER DATABASE"
+            yield Pending("database", shown(name), reason)
 
 
 def plan_database(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str) -> Plan:
     """Return what the database that `connection` is in lacks."""
+    if (blocked := misread(connection, desired, database)) is not None:
+        return blocked
     catalog = read_database(connection, cluster, database, _readers(desired.rules[database]))
     return diff_database(desired, cluster, catalog)
 
@@ -58,6 +71,27 @@ def unreachable(cluster: Cluster, database: str) -> Plan | None:
             ),
         )
     )
+
+
+def misread(connection: psycopg.Connection[Any], desired: Desired, database: str) -> Plan | None:
+    """Return the readers that `database` knows by other letters; ``None`` where there are none.
+
+    The names of roles are kept as bytes, which each database reads in its own encoding: those that were made in UTF-8
+    are others in LATIN1, unless they are ASCII.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding in {"UTF8", "SQL_ASCII"}:
+        return None
+    names = dict.fromkeys(rule.reader for rule in desired.rules[database] if not rule.reader.isascii())
+    blocked = (
+        BlockedObject(
+            object=f"database {shown(database)}",
+            reason=f"it is in {encoding}, where the role {shown(name)} has another name",
+            fix="name the role in ASCII letters in the spec",
+        )
+        for name in names
+    )
+    return Plan(blocked=tuple(blocked)) if names else None
 
 
 def replan_cluster(spec: Spec, stored_passwords: Callable[[], frozenset[str]]) -> Callable[..., tuple[Cluster, Plan]]:

@@ -7,6 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from replica_access.model import Change, Plan
 from replica_access.postgres.statements import quoted
 
+ENCODING = (
+    "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding')"
+    " WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false) AS encoding \\gset"
+)
+"""The script is UTF-8, whatever the locale of whoever runs it; a database without an encoding takes bytes as they are.
+"""
+
 
 def render(plan: Plan, maintenance_database: str) -> str:
     """Return the SQL part of `plan` as text for ``psql -f``.
@@ -57,6 +64,7 @@ def _script(head: Iterable[str], transactions: Iterable[tuple[str, Sequence[Chan
 def _transaction(database: str, changes: Sequence[Change], statements: Iterable[str]) -> Iterator[str]:
     joined = ", ".join(dict.fromkeys(quoted(role) for change in changes for role in change.join))
     yield f"\\connect -reuse-previous=on {_connection_string(database)}"
+    yield ENCODING
     yield "BEGIN;"
     yield "SET LOCAL lock_timeout = '5s';"
     if joined:
@@ -71,4 +79,5 @@ def _connection_string(database: str) -> str:
     """Return psql's argument for `database`, whatever its name: a conninfo value inside a psql string."""
     value = database.replace("\\", "\\\\").replace("'", "\\'")
     conninfo = f"dbname='{value}'"
-    return "'" + conninfo.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n") + "'"
+    # \connect takes double quotes away as if from an identifier, even between single ones: four of them leave one.
+    return "'" + conninfo.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace('"', '""""') + "'"
