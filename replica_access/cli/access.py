@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replica_access import workflow
-from replica_access.cli import documents, render
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
-from replica_access.model import Plan, Proof
-from replica_access.workflow import Applied, Outlook
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # whoever asks for help waits for none of these
+    from replica_access.model import Plan, Proof
     from replica_access.spec import Spec
+    from replica_access.workflow import Applied, Outlook
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SkipBlocked = Annotated[
@@ -65,7 +63,7 @@ def init(
 
     replica-access init --dsn "host=db1 user=admin" --replica-dsn "host=db2 user=admin" --database app
     """
-    from replica_access import starter
+    from replica_access import starter, workflow
 
     call = Context.of(context)
     if call.has_spec and not force:
@@ -94,6 +92,8 @@ def init(
 
 def check(context: typer.Context) -> None:
     """Look at everything that would stop apply, all at once, each with its fix; change nothing."""
+    from replica_access.cli import documents, render
+
     call = Context.of(context)
     outlook = _look(call, call.spec())
     if call.as_json:
@@ -122,6 +122,8 @@ def plan(
     ] = None,
 ) -> None:
     """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing."""
+    from replica_access.cli import documents, render
+
     call = Context.of(context)
     spec = call.spec()
     outlook = _look(call, spec)
@@ -187,7 +189,7 @@ def provision(
             raise UsageError(
                 f"There is no spec {call.spec_path}.", "Name the primary with --instance, and one is written."
             )
-        from replica_access import starter
+        from replica_access import starter, workflow
 
         wishes = starter.Wishes(
             instance=instance,
@@ -209,6 +211,9 @@ def provision(
 
 def verify(context: typer.Context) -> None:
     """Prove on the replica that every user can read what the spec says, and nothing else."""
+    from replica_access import workflow
+    from replica_access.cli import documents, render
+
     call = Context.of(context)
     spec = call.spec()
     proof = workflow.verify(spec, workflow.host(spec), call.terminal)
@@ -224,6 +229,8 @@ def verify(context: typer.Context) -> None:
 
 
 def _look(call: Context, spec: Spec) -> Outlook:
+    from replica_access import workflow
+
     outlook = workflow.look(spec, workflow.host(spec), call.terminal)
     call.terminal.close()
     return outlook
@@ -232,6 +239,7 @@ def _look(call: Context, spec: Spec) -> Outlook:
 def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
     """Return the plan as a document that says what it was made for."""
     from replica_access import saved_plan
+    from replica_access.cli import documents
 
     bound_to = asdict(saved_plan.binding(spec, outlook.system_identifier))
     return {"schema": saved_plan.SCHEMA, **documents.plan_document(outlook.plan), "bound_to": bound_to}
@@ -247,7 +255,8 @@ def _apply(
     timeout: int,
     saved: Path | None = None,
 ) -> None:
-    from replica_access import saved_plan
+    from replica_access import saved_plan, workflow
+    from replica_access.cli import documents, render
 
     reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=timeout * 60)
@@ -296,7 +305,9 @@ def _leave_undo(spec_path: Path, what: Plan, database: str) -> Path | None:
 
 def _outcome(applied: Applied, call: Context) -> Iterable[str]:
     """Yield what was done, one by one where no terminal has shown it already, then the proof."""
-    if not call.terminal.err.is_terminal:
+    from replica_access.cli import render
+
+    if not call.terminal.is_watched:
         yield from render.done(applied.changes)
     if applied.changes:
         yield f"{_count(len(applied.changes), 'change')} applied."

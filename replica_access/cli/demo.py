@@ -12,7 +12,6 @@ from pathlib import Path
 
 import typer
 
-from replica_access import workflow
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Error
@@ -79,6 +78,7 @@ class Stage:
 
 
 def _play(stage: Stage) -> None:
+    from replica_access import workflow
     from replica_access.sandbox import demo as scene
     from replica_access.sandbox import lifecycle
     from replica_access.spec import load

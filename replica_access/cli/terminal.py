@@ -24,6 +24,11 @@ class Terminal:
         self._since = 0.0
 
     @property
+    def is_watched(self) -> bool:
+        """Whether somebody sits at standard error; known without rich, which what is read by programs never needs."""
+        return sys.stderr.isatty()
+
+    @property
     def out(self) -> Console:
         if self._out is None:
             self._out = _console(sys.stdout.isatty(), stderr=False)
@@ -61,7 +66,7 @@ class Terminal:
         self._title, self._since = title, time.monotonic()
         if self.quiet:
             return
-        if self.err.is_terminal:
+        if self.is_watched:
             self._spin(title)
         elif self.verbose:
             self.err.print(title, markup=False, highlight=False)
@@ -69,7 +74,7 @@ class Terminal:
     def done(self, sentence: str) -> None:
         if self.quiet:
             return
-        if self.err.is_terminal:
+        if self.is_watched:
             self.err.print(f"[green]✓[/] {escaped(sentence)}", highlight=False)
         elif self.verbose:
             self.err.print(f"done: {sentence}", markup=False, highlight=False)
@@ -77,7 +82,7 @@ class Terminal:
     def waiting(self, sentence: str) -> None:
         if self.quiet:
             return
-        if self.err.is_terminal:
+        if self.is_watched:
             self._spin(f"{self._title}: {sentence}")
         elif self.verbose:
             self.err.print(sentence, markup=False, highlight=False)

@@ -74,6 +74,9 @@ def test_asking_for_help_loads_none_of_the_libraries(
     modules, ended = loaded(tmp_path, *arguments.split())
     assert ended == status
     assert modules & LIBRARIES <= needed
+    if ended == 0:
+        ours = {name for name in modules if name.startswith("replica_access.")}
+        assert all(name.startswith("replica_access.cli") for name in ours - {"replica_access.errors"})
 
 
 @pytest.mark.parametrize("command", ["plan", "check", "apply", "verify"])
