@@ -1,6 +1,5 @@
--- Where a session of a login user is, and how it got there; version and cipher are NULL without TLS.
+-- What a login user's session runs on, and how it got there; version and cipher are NULL without TLS.
 SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
-       (pg_catalog.pg_control_system()).system_identifier::text AS system_identifier,
        t.version AS tls_version,
        t.cipher AS tls_cipher
   FROM (SELECT pg_catalog.pg_backend_pid() AS pid) AS me

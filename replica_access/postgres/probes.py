@@ -6,22 +6,20 @@ change no row, run in a transaction that is rolled back, and only on a server th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Literal
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from replica_access.desired import UserAccess
-from replica_access.errors import ConnectionFailed
+from replica_access.errors import ConnectionFailed, DatabaseError
 from replica_access.model import Login, ProofCheck, Secret, shown
 from replica_access.postgres import reading
 from replica_access.postgres.connect import connect, run
-from replica_access.postgres.queries import load
 from replica_access.postgres.reading import NAMED, REFUSED, Names, Reading, Relation
 from replica_access.postgres.scene import count
+from replica_access.postgres.session import ask, log_in
 from replica_access.postgres.statements import qualified, quoted
 
 Name = Literal[
@@ -46,9 +44,6 @@ TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
 
 READ_ONLY = "25006"
 
-# A backend counts against the connection limit of its role until it is gone, a moment after the client has left.
-LOGIN_RETRY_PAUSES_S = (0.05, 0.2, 1.0)
-
 
 def check(user: str, name: Name, database: str | None, ok: bool, detail: str) -> ProofCheck:
     return ProofCheck(name, database, ok, f"{shown(user)}: {detail}")
@@ -62,8 +57,8 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
 
     with ExitStack() as sessions:
         try:
-            session = sessions.enter_context(_log_in(login, database))
-        except ConnectionFailed as error:
+            session = sessions.enter_context(log_in(login, database))
+        except DatabaseError as error:
             yield result("login", False, str(error))
             return
         yield result("login", True, "logs in")
@@ -81,10 +76,10 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
                 if len(page) < reading.PAGE:
                     break
                 sessions.close()
-                session = sessions.enter_context(_log_in(login, database))
+                session = sessions.enter_context(log_in(login, database))
             yield result("readable", *read.readable)
             yield result("refused", *read.refused)
-            schemas = _rows(session, "proof_schemas")
+            schemas = ask(session, "proof_schemas")
             reached = [row for row in schemas if access.reaches_schema(database, row.name)]
             yield result("schema_usable", *_schema_usable(reached))
             others = [row for row in schemas if row not in reached]
@@ -93,7 +88,7 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
             yield result("create_table_refused", *_create_table_refused(session, [row.name for row in reached]))
             yield result("create_temp_table_refused", *_refused(session, "CREATE TEMP TABLE replica_access_proof ()"))
             yield result("no_write_privileges", *_no_write_privileges(session))
-        except (psycopg.Error, ConnectionFailed) as error:
+        except (psycopg.Error, DatabaseError) as error:
             yield result("session", False, f"{_words(error)}; what would have followed was not tried")
 
 
@@ -108,14 +103,14 @@ def try_other_database(user: str, database: str, login: Login, *, default_acl: b
     """
     name: Name = "database_not_granted"
     try:
-        session = _log_in(login, database)
-    except ConnectionFailed as error:
+        session = log_in(login, database)
+    except DatabaseError as error:
         if may_connect and not _stopped_by_pg_hba(error):
             return check(user, name, database, False, f"could not be tried: {error}")
         return check(user, name, database, True, "refused")
     with session:
         try:
-            readable = _rows(session, "proof_readable")[0]
+            readable = ask(session, "proof_readable")[0]
         except psycopg.Error as error:
             return check(user, name, database, False, f"is let in; what can be read was not found out: {_words(error)}")
     mend = f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC, or from the role that has it, shuts it"
@@ -139,7 +134,7 @@ def _sslmode(session: psycopg.Connection[Any]) -> str:
 def _tls(session: psycopg.Connection[Any]) -> tuple[bool, str]:
     if not session.pgconn.ssl_in_use:
         return False, f"the session has no TLS, with sslmode {_sslmode(session)}"
-    row = _rows(session, "proof_session")[0]
+    row = ask(session, "proof_session")[0]
     return True, f"{row.tls_version}, {row.tls_cipher}, {_sslmode(session)}"
 
 
@@ -157,17 +152,20 @@ def _tls_required(login: Login, database: str) -> tuple[bool, str]:
     return False, "without TLS, and with a wrong password, the server lets in: see its pg_hba.conf"
 
 
-def _stopped_by_pg_hba(error: ConnectionFailed) -> bool:
+def _stopped_by_pg_hba(error: DatabaseError) -> bool:
     # The name of the file is the same in every language that a server may speak.
     return "pg_hba.conf" in error.what
 
 
 def _recovery(session: psycopg.Connection[Any], system_identifier: str) -> tuple[bool, str]:
-    row = _rows(session, "proof_session")[0]
-    if row.system_identifier != system_identifier:
-        return False, f"this login leads to another system ({row.system_identifier}) than the primary's"
-    if not row.in_recovery:
+    if not ask(session, "proof_session")[0].in_recovery:
         return False, "this login leads to a server that accepts writes; nothing was tried on it"
+    try:
+        found = ask(session, "proof_system")[0].system_identifier
+    except psycopg.errors.InsufficientPrivilege:
+        return True, "in recovery, so read-only; which system it is was not told"
+    if found != system_identifier:
+        return False, f"this login leads to another system ({found}) than the primary's; nothing was tried on it"
     return True, "in recovery, so read-only"
 
 
@@ -210,39 +208,14 @@ def _refused(session: psycopg.Connection[Any], statement: str) -> tuple[bool, st
 
 def _no_write_privileges(session: psycopg.Connection[Any]) -> tuple[bool, str]:
     """Ask for what the standby hides: on the primary these would write."""
-    held = _rows(session, "proof_writes", {"most": NAMED})
+    held = ask(session, "proof_writes", {"most": NAMED})
     if not held:
         return True, "none held"
     names = Names(held[0].count, tuple(f"{shown(row.object)} ({row.privileges})" for row in held))
     return False, f"{count(names.count, 'object')} can be written to on the primary: {names}"
 
 
-# --- sessions --------------------------------------------------------------------------------------------------------
-
-
-def _log_in(login: Login, database: str) -> psycopg.Connection[Any]:
-    session = _connect(login, database)
-    session.execute("SET lock_timeout = '1s'")  # on a replica only replay holds what a SELECT waits for
-    return session
-
-
-def _connect(login: Login, database: str) -> psycopg.Connection[Any]:
-    for pause in LOGIN_RETRY_PAUSES_S:
-        try:
-            return connect(login, database=database, read_only=True)
-        except ConnectionFailed as error:
-            if "too many connections" not in error.what:
-                raise
-        time.sleep(pause)
-    return connect(login, database=database, read_only=True)
-
-
-def _rows(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
-    with session.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(load(query), parameters or {}).fetchall()
-
-
-def _words(error: psycopg.Error | ConnectionFailed) -> str:
-    if isinstance(error, ConnectionFailed):
+def _words(error: psycopg.Error | DatabaseError) -> str:
+    if isinstance(error, DatabaseError):
         return str(error)
     return shown(error.diag.message_primary or str(error).strip())

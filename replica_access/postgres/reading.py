@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import psycopg
-from psycopg.rows import class_row, namedtuple_row
 
 from replica_access.desired import UserAccess
 from replica_access.model import shown
 from replica_access.postgres import pipeline
 from replica_access.postgres.pipeline import Answer
-from replica_access.postgres.queries import load
 from replica_access.postgres.scene import count
+from replica_access.postgres.session import BUSY, RETRY_PAUSES_S, ask
 from replica_access.postgres.statements import qualified, quoted
 
 PAGE = 10_000
@@ -25,12 +24,8 @@ PAGE = 10_000
 NAMED = 10
 """How many relations a sentence names before it only counts."""
 
-RETRY_PAUSES_S = (0.2, 0.5, 1.0)
-
 REFUSED = "42501"
-_GONE = frozenset({"42P01", "3F000"})
-# Conflict with recovery, deadlock, lock timeout: the replica was busy replaying, and has said nothing of privileges.
-_BUSY = frozenset({"40001", "40P01", "55P03"})
+_GONE = frozenset({"42P01", "42703", "3F000"})
 _TIMED_OUT = "57014"
 
 
@@ -136,8 +131,7 @@ def next_page(session: psycopg.Connection[Any], after: int) -> list[Relation]:
 
     :raises psycopg.Error: the query failed.
     """
-    with session.cursor(row_factory=class_row(Relation)) as cursor:
-        return cursor.execute(load("proof_relations"), {"after": after, "page": PAGE}).fetchall()
+    return [Relation(*row) for row in ask(session, "proof_relations", {"after": after, "page": PAGE})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,15 +209,13 @@ def _attempts(
 def _columns(session: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int, tuple[str, ...]]:
     if not oids:
         return {}
-    with session.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(load("proof_columns"), {"oids": list(oids)}).fetchall()
-    return {row.oid: tuple(row.columns) for row in rows}
+    return {row.oid: tuple(row.columns) for row in ask(session, "proof_columns", {"oids": list(oids)})}
 
 
 def _answers(session: psycopg.Connection[Any], statements: Sequence[bytes]) -> list[Answer]:
     answers = list(pipeline.run(session, statements))
     for pause in RETRY_PAUSES_S:
-        busy = [place for place, answer in enumerate(answers) if answer.sqlstate in _BUSY]
+        busy = [place for place, answer in enumerate(answers) if answer.sqlstate in BUSY]
         if not busy:
             break
         time.sleep(pause)
@@ -242,7 +234,7 @@ def _judge(wanted: bool, answer: Answer, path: Any) -> tuple[Finding | None, str
     if answer.sqlstate in _GONE or path is None:
         return "gone", ""
     # An error of another kind can come before the check of privileges; then the catalog has the last word on those.
-    settled = answer.sqlstate not in {*_BUSY, _TIMED_OUT, REFUSED, None}
+    settled = answer.sqlstate not in {*BUSY, _TIMED_OUT, REFUSED, None}
     words = shown(answer.message)
     if wanted:
         return ("nobodys" if settled and path.may_read else "unreadable"), words
@@ -258,6 +250,4 @@ def _judge(wanted: bool, answer: Answer, path: Any) -> tuple[Finding | None, str
 def _paths(session: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int, Any]:
     if not oids:
         return {}
-    with session.cursor(row_factory=namedtuple_row) as cursor:
-        rows: list[Any] = cursor.execute(load("proof_paths"), {"oids": list(oids)}).fetchall()
-    return {row.oid: row for row in rows}
+    return {row.oid: row for row in ask(session, "proof_paths", {"oids": list(oids)})}

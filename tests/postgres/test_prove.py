@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from replica_access.postgres.statements import quoted
 from replica_access.progress import SILENT, Progress, Silent
 from replica_access.sandbox.binaries import find_installations
 from replica_access.sandbox.hba import hba_lines
+from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import parse
 
@@ -490,15 +492,45 @@ def test_a_paused_replica(site: Site) -> None:
     assert "pg_wal_replay_resume()" in the(proof, "replayed").detail
 
 
-def test_a_lock_that_replay_holds_is_waited_for(site: Site) -> None:
-    with connect(site.superuser_login(), database=site.database) as locker:
+@pytest.mark.parametrize(("database", "locked"), [(None, "leasing.lease"), ("postgres", "pg_catalog.pg_depend")])
+def test_what_replay_holds_is_tried_again(site: Site, database: str | None, locked: str) -> None:
+    """The lock is let go when a session has given up waiting for it once."""
+    with (
+        connect(site.superuser_login(), database=database or site.database) as locker,
+        site.replica.log_path.open() as log,
+    ):
+        log.seek(0, os.SEEK_END)
         locker.execute("BEGIN")
-        locker.execute("LOCK TABLE leasing.lease")
-        letting_go = threading.Timer(1.5, locker.rollback)
+        locker.execute(f"LOCK TABLE {locked}".encode())
+        site.sql("CREATE TABLE vault.any (); DROP TABLE vault.any")  # a commit takes the lock to the replica
+
+        def let_go() -> None:
+            assert any("canceling statement due to lock timeout" in log.read() for _ in polls(10))
+            locker.rollback()
+
+        letting_go = threading.Thread(target=let_go)
         letting_go.start()
         proof = site.prove()
         letting_go.join()
     assert failed(proof) == set()
+
+
+def test_a_server_that_does_not_tell_which_system_it_is(site: Site) -> None:
+    ask = "FUNCTION pg_catalog.pg_control_system()"
+    with (
+        site.sabotaged(
+            f"REVOKE EXECUTE ON {ask} FROM PUBLIC; GRANT EXECUTE ON {ask} TO {{admin}}",
+            f"GRANT EXECUTE ON {ask} TO PUBLIC; REVOKE EXECUTE ON {ask} FROM {{admin}}",
+        ),
+        site.sabotaged(
+            f"REVOKE EXECUTE ON {ask} FROM PUBLIC; GRANT EXECUTE ON {ask} TO {{admin}}",
+            f"GRANT EXECUTE ON {ask} TO PUBLIC; REVOKE EXECUTE ON {ask} FROM {{admin}}",
+            "postgres",
+        ),
+    ):
+        proof = site.prove()
+    assert failed(proof) == set()
+    assert "which system it is was not told" in the(proof, "recovery").detail
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
