@@ -15,20 +15,19 @@ WITH found AS MATERIALIZED (
    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
    GROUP BY asked.reader, c.relnamespace, c.relowner
 ), unreadable AS (
-  SELECT f.reader AS reader,
-         f.schema AS schema,
-         f.owner AS owner,
+  SELECT d.reader AS reader,
+         d.schema AS schema,
+         c.relowner AS owner,
          pg_catalog.array_agg(c.relkind::text || c.relname::text) AS names
-    FROM found f
-    JOIN pg_catalog.pg_class c ON c.relnamespace = f.schema AND c.relowner = f.owner
-   WHERE f.in_doubt > 0
-     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-     AND NOT COALESCE(c.relacl @> pg_catalog.makeaclitem(f.reader, c.relowner, 'SELECT', false), false)
+    FROM (SELECT DISTINCT f.reader, f.schema FROM found f WHERE f.in_doubt > 0) AS d
+    JOIN pg_catalog.pg_class c ON c.relnamespace = d.schema
+   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+     AND NOT COALESCE(c.relacl @> pg_catalog.makeaclitem(d.reader, c.relowner, 'SELECT', false), false)
      AND NOT CASE c.relkind
-               WHEN 'S' THEN pg_catalog.has_sequence_privilege(f.reader, c.oid, 'SELECT')
-               ELSE pg_catalog.has_table_privilege(f.reader, c.oid, 'SELECT')
+               WHEN 'S' THEN pg_catalog.has_sequence_privilege(d.reader, c.oid, 'SELECT')
+               ELSE pg_catalog.has_table_privilege(d.reader, c.oid, 'SELECT')
              END
-   GROUP BY f.reader, f.schema, f.owner
+   GROUP BY d.reader, d.schema, c.relowner
 )
 SELECT f.reader::bigint AS reader,
        f.schema::bigint AS schema,
