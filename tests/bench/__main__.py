@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import grants, startup
+from tests.bench import grants, proof, startup
 from tests.bench.figures import Figure, table
 from tests.bench.stage import SIZES, opened
 
-CHAPTERS = ("startup", "grants")
+CHAPTERS = ("startup", "grants", "proof")
 
 
 def main() -> None:
@@ -49,9 +49,12 @@ def arguments() -> argparse.Namespace:
 def measured(options: argparse.Namespace, directory: Path) -> Iterator[Figure]:
     if "startup" in options.chapters:
         yield from startup.figures(directory, options.rounds)
-    if "grants" in options.chapters:
+    if "grants" in options.chapters or "proof" in options.chapters:
         with opened(directory, options.size) as stage:
-            yield from grants.figures(stage, options.rounds)
+            if "grants" in options.chapters:
+                yield from grants.figures(stage, options.rounds)
+            if "proof" in options.chapters:
+                yield from proof.figures(stage, options.rounds)
 
 
 if __name__ == "__main__":
