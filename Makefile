@@ -11,7 +11,7 @@ demo: $(READY)
 
 # All that a fresh machine can run.
 test: $(READY) check
-	$(BIN)/python -m pytest --ignore=tests/unit -m "not bench"
+	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow"
 
 # Lint, types and the tests without I/O.
 check: $(READY)
@@ -20,9 +20,13 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
 
+# The proofs that take long.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
 # Figures, as ratios within one run.
 bench: $(READY)
-	$(BIN)/python -m pytest -q -s -m bench tests/bench
+	$(BIN)/python -m tests.bench
 
 # Write the help of every command into README.md; `make test` checks that it is there.
 help-text: $(READY)

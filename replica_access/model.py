@@ -404,12 +404,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ProofCheck:
-    """One thing that was tried on the replica; `name` is from a fixed list, `detail` is what happened."""
+    """One thing that was tried on the replica; `name` is from a fixed list, `detail` is what happened.
+
+    :param tried: false where it could not be tried, which is no success either.
+    """
 
     name: str
     database: str | None
     ok: bool
     detail: str
+    tried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,3 +436,9 @@ class Proof:
     @property
     def ok(self) -> bool:
         return self.same_system and self.in_recovery and self.catalogs_match and all(c.ok for c in self.checks)
+
+    @property
+    def only_untried(self) -> bool:
+        """Whether nothing that was tried failed, but something could not be tried."""
+        failed = [check for check in self.checks if not check.ok]
+        return bool(failed) and not any(check.tried for check in failed) and self.same_system and self.in_recovery

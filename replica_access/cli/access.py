@@ -150,7 +150,7 @@ def apply(
     context: typer.Context,
     saved: Annotated[
         Path | None,
-        typer.Argument(metavar="[PLAN]", help="A plan saved by `plan --out`; refused when it no longer fits."),
+        typer.Argument(metavar="PLAN", help="A plan saved by `plan --out`; refused when it no longer fits."),
     ] = None,
     yes: Yes = False,
     skip_blocked: SkipBlocked = False,
@@ -318,6 +318,8 @@ def _outcome(applied: Applied, call: Context) -> Iterable[str]:
 
 
 def _judge(proof: Proof) -> None:
+    if proof.only_untried:
+        raise Incomplete("Not everything could be tried on the replica.", "What and why is above.")
     if not proof.ok:
         raise ProofFailed(
             "The replica does not behave as the spec says.", "The failed checks are above; `plan` shows what to mend."

@@ -66,6 +66,7 @@ def proof_document(proof: Proof) -> dict[str, Any]:
                 "database": None if c.database is None else shown(c.database),
                 "ok": c.ok,
                 "detail": c.detail,
+                "tried": c.tried,
             }
             for c in proof.checks
         ],

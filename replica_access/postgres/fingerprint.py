@@ -23,11 +23,15 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether primary and replica say the same, that in words, and what the replica says."""
+    """Whether primary and replica say the same, that in words, and what the replica says.
+
+    :param tried: false where one of the two could not be asked.
+    """
 
     agreed: bool
     detail: str
     replica: Fingerprint
+    tried: bool = True
 
 
 def find_readers(connection: psycopg.Connection[Any], names: Sequence[str]) -> tuple[Oid, ...]:

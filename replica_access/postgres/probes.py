@@ -45,8 +45,8 @@ TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
 READ_ONLY = "25006"
 
 
-def check(user: str, name: Name, database: str | None, ok: bool, detail: str) -> ProofCheck:
-    return ProofCheck(name, database, ok, f"{shown(user)}: {detail}")
+def check(user: str, name: Name, database: str | None, ok: bool, detail: str, *, tried: bool = True) -> ProofCheck:
+    return ProofCheck(name, database, ok, f"{shown(user)}: {detail}", tried)
 
 
 def try_database(access: UserAccess, database: str, login: Login, system_identifier: str) -> Iterator[ProofCheck]:
@@ -89,7 +89,8 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
             yield result("create_temp_table_refused", *_refused(session, "CREATE TEMP TABLE replica_access_proof ()"))
             yield result("no_write_privileges", *_no_write_privileges(session))
         except (psycopg.Error, DatabaseError) as error:
-            yield result("session", False, f"{_words(error)}; what would have followed was not tried")
+            detail = f"{_words(error)}; what would have followed was not tried"
+            yield check(access.user, "session", database, False, detail, tried=False)
 
 
 def try_other_database(user: str, database: str, login: Login, *, default_acl: bool, may_connect: bool) -> ProofCheck:
@@ -106,7 +107,7 @@ def try_other_database(user: str, database: str, login: Login, *, default_acl: b
         session = log_in(login, database)
     except DatabaseError as error:
         if may_connect and not _stopped_by_pg_hba(error):
-            return check(user, name, database, False, f"could not be tried: {error}")
+            return check(user, name, database, False, f"could not be tried: {error}", tried=False)
         return check(user, name, database, True, "refused")
     with session:
         try:

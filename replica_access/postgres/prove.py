@@ -62,7 +62,7 @@ def prove(
         databases = _databases(standby, [user.user for user in access])
     comparisons |= {database: _compare(primary, replica, database, readers) for database in granted}
     checks = [ProofCheck("replayed", None, True, replay.detail)]
-    checks += [ProofCheck("catalogs", database, c.agreed, c.detail) for database, c in comparisons.items()]
+    checks += [ProofCheck("catalogs", database, c.agreed, c.detail, c.tried) for database, c in comparisons.items()]
     for user in access:
         login = logins.get(user.user, NotChecked("no login was given"))
         checks += _try_user(user, login, databases, replay.system_identifier, progress)
@@ -110,14 +110,14 @@ def _compare(primary: Login, replica: Login, database: str, readers: Sequence[Oi
         ):
             return fingerprint.compare(source, standby, "proof_fingerprint", readers)
     except ConnectionFailed as error:
-        return Comparison(False, f"not compared: {error}", {})
+        return Comparison(False, f"not compared: {error}", {}, tried=False)
 
 
 def _try_user(
     access: UserAccess, login: Login | NotChecked, databases: Sequence[Any], system_identifier: str, progress: Progress
 ) -> Iterator[ProofCheck]:
     if isinstance(login, NotChecked):
-        yield probes.check(access.user, "login", None, False, f"not checked: {login.reason}")
+        yield probes.check(access.user, "login", None, False, f"not checked: {login.reason}", tried=False)
         return
     let_in = not access.rules
     for database in sorted(access.rules):

@@ -371,6 +371,7 @@ def test_users_whose_login_is_not_known(site: Site) -> None:
     proof = site.prove(logins={site.user: NotChecked("no password is stored")})
     assert failed(proof) == {"login"}
     assert "not checked: no password is stored" in the(proof, "login").detail
+    assert proof.only_untried
     assert failed(site.prove(logins={})) == {"login"}
 
 
