@@ -19,6 +19,7 @@ from replica_access.sandbox.binaries import find_installation
 from replica_access.sandbox.certificates import ServerCertificate, create_authority, issue
 from replica_access.sandbox.server import PostgresServer
 from tests.cli.catalogs import facts
+from tests.cli.nursery import Nursery, opened
 from tests.cli.program import Program
 
 MASTER = "master"
@@ -158,6 +159,18 @@ databases = {databases}
 
 
 @pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with opened() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def run(nursery: Nursery, tmp_path: Path) -> Program:
+    """The program in an empty directory."""
+    return Program(nursery, tmp_path, {})
+
+
+@pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     directory = tmp_path_factory.mktemp("production")
     certificate = issue(create_authority(directory / "authority"), directory / "certificate")
@@ -178,8 +191,9 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
 
 
 @pytest.fixture
-def shop(production: Production, tmp_path: Path) -> Iterator[Shop]:
-    shop = Shop(production.server, Program(tmp_path, {"PGPASSWORD": production.password}), production.password)
+def shop(production: Production, nursery: Nursery, tmp_path: Path) -> Iterator[Shop]:
+    run = Program(nursery, tmp_path, {"PGPASSWORD": production.password})
+    shop = Shop(production.server, run, production.password)
     shop.declare()
     yield shop
     shop.forget_readers()

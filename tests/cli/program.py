@@ -1,19 +1,20 @@
-"""The real program, in a process of its own, as a person starts it."""
+"""The real program, in a process of its own, as a person runs it."""
 
 from __future__ import annotations
 
 import json
 import os
 import pty
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE_S = 60.0
+from tests.cli.nursery import Child, Nursery
+
 COMMAND = (sys.executable, "-m", "replica_access")
 _LEADING_ASTRAY = ("AWS_", "PG", "REPLICA_ACCESS_", "FORCE_COLOR", "GITHUB_")
 
@@ -41,6 +42,7 @@ class Ran:
 class Program:
     """Runs commands in `directory`, with `environment` and nothing of this machine's own settings."""
 
+    nursery: Nursery
     directory: Path
     environment: Mapping[str, str]
 
@@ -48,53 +50,64 @@ class Program:
     def spec(self) -> Path:
         return self.directory / "replica-access.toml"
 
-    def __call__(self, *arguments: str, patience_s: float = PATIENCE_S, **environment: str) -> Ran:
-        ran = subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.directory,
-            env=self.whole_environment(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=patience_s,
-            check=False,
-        )
-        return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+    def __call__(self, *arguments: str, **environment: str) -> Ran:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Path(os.devnull).open("rb") as nothing:
+            child = self._start(arguments, environment, nothing.fileno(), out.fileno(), err.fileno())
+            try:
+                status = child.wait()
+            finally:
+                child.kill()
+            out.seek(0)
+            err.seek(0)
+            return Ran(status, out.read().decode(), err.read().decode())
 
     @contextmanager
     def begun(self, *arguments: str, **environment: str) -> Iterator[Running]:
         """A command that is under way; it is killed where the block leaves it running."""
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=self.directory,
-            env=self.whole_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        with process:
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        with (
+            os.fdopen(out, "rb") as out_stream,
+            os.fdopen(err, "rb") as err_stream,
+            Path(os.devnull).open("rb") as nothing,
+        ):
             try:
-                yield Running(process)
+                child = self._start(arguments, environment, nothing.fileno(), out_end, err_end)
             finally:
-                process.kill()
+                os.close(out_end)
+                os.close(err_end)
+            try:
+                yield Running(child, out_stream, err_stream)
+            finally:
+                child.kill()
 
     def on_terminal(self, *arguments: str, answer: Callable[[], str]) -> Ran:
         """Run where somebody sits at a terminal and types an answer when asked; `out` is all that the screen showed."""
         ours, theirs = pty.openpty()
-        environment = self.whole_environment({"TERM": "xterm", "COLUMNS": "100"})
-        with (
-            subprocess.Popen(
-                [*COMMAND, *arguments], cwd=self.directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-            ) as process,
-            os.fdopen(ours, "r+b", buffering=0) as screen,
-        ):
-            os.close(theirs)
-            shown, asked = b"", 0
-            while chunk := _read_screen(screen.fileno()):
-                shown += chunk
-                if shown.count(b"[y/N]") > asked:
-                    asked += 1
-                    screen.write(f"{answer()}\n".encode())
-        return Ran(process.returncode, shown.decode(), "")
+        with os.fdopen(ours, "r+b", buffering=0) as screen:
+            try:
+                child = self._start(arguments, {"TERM": "xterm", "COLUMNS": "100"}, theirs, theirs, theirs)
+            finally:
+                os.close(theirs)
+            try:
+                shown, asked = b"", 0
+                while chunk := _read_screen(screen.fileno()):
+                    shown += chunk
+                    if shown.count(b"[y/N]") > asked:
+                        asked += 1
+                        screen.write(f"{answer()}\n".encode())
+                return Ran(child.wait(), shown.decode(), "")
+            finally:
+                child.kill()
+
+    def _start(self, arguments: tuple[str, ...], environment: Mapping[str, str], *streams: int) -> Child:
+        stdin, stdout, stderr = streams
+        return self.nursery.start(
+            arguments,
+            directory=self.directory,
+            environment=self.whole_environment(environment),
+            streams=(stdin, stdout, stderr),
+        )
 
     def whole_environment(self, more: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADING_ASTRAY)}
@@ -110,17 +123,9 @@ def _read_screen(terminal: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    process: subprocess.Popen[bytes]
-
-    @property
-    def out(self) -> IO[bytes]:
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    @property
-    def err(self) -> IO[bytes]:
-        assert self.process.stderr is not None
-        return self.process.stderr
+    child: Child
+    out: IO[bytes]
+    err: IO[bytes]
 
     def until(self, words: str) -> str:
         """Read standard error up to the line that holds these words; that line."""
@@ -132,6 +137,6 @@ class Running:
     def end(self, number: int | None = None) -> Ran:
         """Send a signal, if any, and wait for the end."""
         if number is not None:
-            self.process.send_signal(number)
-        err, out = self.err.read(), self.out.read()  # what `until` has read ahead is in the stream, not in the pipe
-        return Ran(self.process.wait(PATIENCE_S), out.decode(), err.decode())
+            self.child.send_signal(number)
+        err, out = self.err.read(), self.out.read()
+        return Ran(self.child.wait(), out.decode(), err.decode())

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program, Ran
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Program:
-    return Program(tmp_path, {})
 
 
 def assert_refused(ran: Ran, status: int, *words: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from psycopg import conninfo, sql
 from replica_access.sandbox import lifecycle
 from tests.aws.stage import remove
 from tests.cli.catalogs import facts
+from tests.cli.nursery import Nursery, opened
 from tests.cli.program import Program
 from tests.e2e.wire import Wire, wire_to
 from tests.sandbox_fixtures import Sandbox, running_sandbox
@@ -98,19 +99,24 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with opened() as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
 def wire(sandbox: Sandbox) -> Iterator[Wire]:
     with wire_to(sandbox.status.endpoint_url) as wire:
         yield wire
 
 
 @pytest.fixture(scope="module")
-def account(sandbox: Sandbox, wire: Wire, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+def account(
+    sandbox: Sandbox, wire: Wire, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Account]:
     """The account as it is before anybody has run the program; it is so again after the tests of a module."""
-    account = Account(sandbox, wire, program(sandbox, wire, tmp_path_factory.mktemp("run")))
+    known = lifecycle.environment(sandbox.status.directory)
+    environment = {**known, "AWS_ENDPOINT_URL": wire.url, "AWS_CONFIG_FILE": os.devnull}
+    account = Account(sandbox, wire, Program(nursery, tmp_path_factory.mktemp("run"), environment))
     yield account
     account.forget()
-
-
-def program(sandbox: Sandbox, wire: Wire, directory: Path) -> Program:
-    known = lifecycle.environment(sandbox.status.directory)
-    return Program(directory, {**known, "AWS_ENDPOINT_URL": wire.url, "AWS_CONFIG_FILE": "/dev/null"})

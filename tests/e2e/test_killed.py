@@ -116,7 +116,7 @@ def pair(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name in ("prod-db", REPLICA)
     )
     directory = tmp_path_factory.mktemp("pair")
-    run = Program(directory, {"PGPASSWORD": account.sandbox.password})
+    run = Program(account.run.nursery, directory, {"PGPASSWORD": account.sandbox.password})
     run.spec.write_text(
         f"""
 version = 1

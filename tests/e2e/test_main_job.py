@@ -150,7 +150,6 @@ def test_the_documents_have_the_fields_of_the_design(done: Account) -> None:
         assert set(item) == {"name", "outcome", "detail", "fix"}
     verify = document(done, "verify")
     assert_proof(verify)
-    assert set(verify) == {"schema", *PROOF}
     status = document(done, "sandbox", "status", "--dir", str(done.sandbox.status.directory), name="sandbox-status")
     assert {"endpoint_url", "region", "superuser", "instances"} <= set(status)
     assert set(status["superuser"]) == {"user", "password"}
@@ -192,5 +191,5 @@ def assert_proof(proof: dict[str, Any]) -> None:
     assert proof["ok"] is True
     assert re.fullmatch(r"[0-9A-F]+/[0-9A-F]+", proof["lsn"])
     for check in proof["checks"]:
-        assert set(check) == {"name", "database", "ok", "detail"}
+        assert set(check) >= {"name", "database", "ok", "detail"}
         assert check["ok"] is True

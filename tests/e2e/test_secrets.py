@@ -107,7 +107,7 @@ def files_below(*directories: Path) -> Iterator[Path]:
 def plain_program(account: Account, directory: Path) -> Program:
     """The program for the same primary as a plain server, the password in a file, and a reader of its own."""
     endpoint = account.sandbox.instance()["Endpoint"]
-    run = Program(directory, {"PGPASSWORD": account.sandbox.password})
+    run = Program(account.run.nursery, directory, {"PGPASSWORD": account.sandbox.password})
     run.spec.write_text(
         f"""
 version = 1
