@@ -26,6 +26,15 @@ _WRONG_FORMS: Mapping[str, str] = {
 }
 """By the first word of pydantic's type of an error."""
 
+_WRONG_NAMES: Mapping[str, str] = {
+    "account": "no account; write its twelve digits in quotes",
+    "class": "no class of instances; write db.r6g.large",
+    "instance": "neither an identifier of an RDS instance nor an ARN",
+    "region": "no Region; write ap-southeast-2",
+    "settings": "no name of a parameter",
+}
+"""By the key that has the value."""
+
 _TABLES: Mapping[str, type[BaseModel]] = {
     "": Spec,
     "aws": Aws,
@@ -74,7 +83,7 @@ def _message(item: Any, keys: Sequence[Key]) -> str:
     if kind == "greater_than_equal":
         return f"{quoted} is too small; write {item['ctx']['ge']} or more"
     if kind == "string_pattern_mismatch":
-        return f"{quoted} is not of the form {item['ctx']['pattern']}"
+        return f"{quoted} is {_WRONG_NAMES.get(str(keys[-1]), 'no name')}"
     if form := _WRONG_FORMS.get(kind.partition("_")[0]):
         return f"{quoted} is {form}"
     message = str(item["msg"]).removeprefix("Value error, ")
@@ -82,9 +91,11 @@ def _message(item: Any, keys: Sequence[Key]) -> str:
 
 
 def _real_keys(location: Sequence[Key], values: Any) -> list[Key]:
-    """Return `location` without the names that pydantic adds for the branches of a union."""
+    """Return `location` without what pydantic adds: marks, and names for the branches of a union."""
     keys: list[Key] = []
     for step, key in enumerate(location):
+        if key == "[key]":  # what is wrong is the name before it
+            continue
         try:
             values = values[key]
         except (KeyError, IndexError, TypeError):

@@ -68,7 +68,7 @@ def write(path: Path, text: str) -> None:
 
     :raises UsageError: it cannot be written there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.parent / f".{path.name}.{os.getpid()}"
     try:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
         draft.replace(path)
@@ -76,7 +76,7 @@ def write(path: Path, text: str) -> None:
         with suppress(OSError):
             draft.unlink()
         raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", "Name another place with --spec FILE."
+            f"{path} cannot be written: {error.strerror}.", "Name a file in a directory that you may write to."
         ) from None
 
 

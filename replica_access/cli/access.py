@@ -27,7 +27,7 @@ SkipBlocked = Annotated[
 AllowRevoke = Annotated[
     bool, typer.Option("--allow-revoke", help="Do what takes something away too, such as closing the replica.")
 ]
-Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", help="How long to wait for the replica.")]
+Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", min=1, help="How long to wait for the replica.")]
 
 
 def add_to(app: typer.Typer) -> None:

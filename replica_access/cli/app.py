@@ -82,7 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
     verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks to stop gets the same answer as Ctrl-C
     try:
-        app(arguments, prog_name="replica-access")  # exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong
+        app(
+            arguments, prog_name="replica-access"
+        )  # exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong
     except Error as error:
         status = _fail(error, verbose)
     except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv
@@ -104,7 +106,9 @@ def _global_options_first(arguments: list[str]) -> list[str]:
         if argument == "--":
             rest += [argument, *todo]
             break
-        if argument in _WITH_VALUE and todo:
+        if argument in _WITH_VALUE and not todo:
+            return [*first, argument]  # Typer says what is missing
+        if argument in _WITH_VALUE:
             first += [argument, todo.pop(0)]
         elif argument in _ALONE or argument.partition("=")[0] in _WITH_VALUE:
             first.append(argument)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,15 @@ WRONG_SPECS = {
         ["a password does not belong into the spec"],
     ),
     "two primaries": (HEAD + 'instance = "prod-db"\n', ["replica-access.toml:2: primary: give either instance"]),
+    "names that make no sense": (
+        'version = 1\n[aws]\nregion = "Sydney"\naccount = "12"\n[primary]\ninstance = "no such"\n[users.pg_bi]\n',
+        [
+            "replica-access.toml:3: aws.region: 'Sydney' is no Region; write ap-southeast-2.",
+            "replica-access.toml:4: aws.account: '12' is no account; write its twelve digits in quotes.",
+            "replica-access.toml:6: primary.instance: 'no such' is neither an identifier of an RDS instance nor an ",
+            "replica-access.toml:7: users.pg_bi: 'pg_bi': names that begin with pg_ or rds belong to PostgreSQL and ",
+        ],
+    ),
     "control characters": (HEAD + '[users."b\\u001b[31mi"]\nsecrt = "x"\n', ["users.b\\x1b[31mi.secrt: unknown key"]),
 }
 
@@ -126,3 +136,61 @@ def test_a_traceback_is_shown_on_demand(run: Program) -> None:
     assert ran.status == 2
     assert "Traceback" in ran.err
     assert "There is no spec" in ran.err
+
+
+# --- the call --------------------------------------------------------------------------------------------------------
+
+WRONG_CALLS = {
+    "no primary": (["init", "--spec", "x"], ["Which primary?", "--instance for RDS, or --dsn"]),
+    "two primaries": (["init", "--spec", "x", "--instance", "a", "--dsn", "host=b"], ["Which primary?"]),
+    "a password for everybody to see": (
+        ["init", "--spec", "x", "--dsn", "host=a password=hunter2", "--database", "a"],
+        ["a password does not belong into the spec"],
+    ),
+    "no directory": (
+        ["init", "--dsn", "host=a", "--database", "a", "--spec", "no/where"],
+        ["no/where cannot be written"],
+    ),
+    "below a file": (["init", "--dsn", "host=a", "--database", "a", "--spec", "file/x"], ["file/x cannot be written"]),
+    "a directory": (
+        ["init", "--dsn", "host=a", "--database", "a", "--spec", ".", "--force"],
+        [". cannot be written: ", "Name a file in a directory that you may write to."],
+    ),
+    "what exists": (
+        ["init", "--dsn", "host=a", "--database", "a", "--spec", "file"],
+        ["file exists already.", "--force"],
+    ),
+    "no plan": (["apply", "nowhere.json"], ["The plan nowhere.json cannot be read", "`plan --out FILE` writes one."]),
+    "no format": (["plan", "--format", "xml"], ["--format is xml.", "It is table or json."]),
+    "loud and quiet": (["plan", "-q", "-v"], ["-q and -v contradict each other."]),
+    "no value": (["plan", "--spec"], ["--spec", "requires an argument"]),
+    "no such option": (["plan", "--chek"], ["No such option: --chek", "--check"]),
+    "no such command": (["paln"], ["No such command 'paln'", "plan"]),
+    "no time": (["apply", "--timeout", "0"], ["--timeout"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CALLS)
+def test_a_wrong_call_is_explained(run: Program, name: str) -> None:
+    arguments, sentences = WRONG_CALLS[name]
+    run.spec.write_text(HEAD, encoding="utf-8")
+    (run.directory / "file").touch()
+    ran = run(*arguments, COLUMNS="200", NO_COLOR="1")
+    assert ran.status == 2, ran
+    assert ran.out == ""
+    assert not ran.has_traceback
+    for each in sentences:
+        assert each in ran.err, ran.err
+    assert sorted(path.name for path in run.directory.iterdir()) == ["file", "replica-access.toml"]
+
+
+def test_where_nothing_can_be_written(run: Program) -> None:
+    """Not even by root: sysfs makes no files; elsewhere a directory is closed."""
+    closed = Path("/sys")
+    if not closed.is_dir():
+        closed = run.directory / "closed"
+        closed.mkdir(mode=0o500)
+    ran = run("init", "--dsn", "host=a", "--database", "a", "--spec", str(closed / "spec.toml"))
+    assert_refused(
+        ran, 2, f"{closed}/spec.toml cannot be written: ", "Name a file in a directory that you may write to."
+    )
