@@ -37,6 +37,8 @@ PRELOADED = (
     "rich.markup",
 )
 
+CHUNK = 65536
+
 
 @dataclass(slots=True)
 class Child:
@@ -80,7 +82,7 @@ class Nursery:
         request = json.dumps({"arguments": arguments, "directory": str(directory), "environment": dict(environment)})
         read, written = os.pipe()
         try:
-            socket.send_fds(self._requests, [request.encode()], [*streams, written])
+            socket.send_fds(self._requests, [request.encode(), b"\n"], [*streams, written])
         finally:
             os.close(written)
         end = os.fdopen(read, "rb")
@@ -89,7 +91,7 @@ class Nursery:
 
 @contextmanager
 def opened() -> Iterator[Nursery]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-P", __file__, str(theirs.fileno())],
@@ -112,9 +114,11 @@ def serve(asked: socket.socket) -> None:
     gc.freeze()  # children would copy every page that their collector looks at
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers need no burial
     while True:
-        message, descriptors, _, _ = socket.recv_fds(asked, 1 << 20, 4)
+        message, descriptors, _, _ = socket.recv_fds(asked, CHUNK, 4)
         if not message:
             return
+        while not message.endswith(b"\n"):
+            message += asked.recv(CHUNK)
         if os.fork() == 0:
             asked.close()
             keep(json.loads(message), *descriptors)

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.cli.conftest import Shop
-from tests.cli.program import COMMAND
+from tests.cli.program import COMMAND, Ran
 from tests.cli.test_bad_input import assert_refused
 
 AT_WORK = "another run of replica-access is at work"
@@ -101,6 +101,36 @@ def test_a_stop_in_the_middle_of_a_transaction_takes_all_of_it_back(shop: Shop) 
         fact.startswith("shared: master in app_owner") and '"inherit_option": true' in fact for fact in shop.facts()
     )
     assert shop.run("apply", "--yes").status == 0
+
+
+def test_a_connection_that_is_lost_in_the_middle_is_said_to_be(shop: Shop) -> None:
+    with shop.unchanged(), shop.session() as other, shop.session() as superuser:
+        other.execute("BEGIN; GRANT CONNECT ON DATABASE shop TO migrator")
+        with shop.run.begun("apply", "--yes") as running:
+            wait_until_blocked(shop)
+            superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'master'")
+            ran = running.end()
+        other.execute("ROLLBACK")
+    assert_refused_after_the_start(
+        ran, "to let readers connect to shop", "terminating connection", "nothing is half done"
+    )
+
+
+@pytest.mark.slow
+def test_a_lock_that_nobody_lets_go_of_is_not_waited_for_without_end(shop: Shop) -> None:
+    with shop.unchanged(), shop.session() as other:
+        other.execute("BEGIN; GRANT CONNECT ON DATABASE shop TO migrator")
+        ran = shop.run("apply", "--yes")
+        other.execute("ROLLBACK")
+    assert_refused_after_the_start(ran, "to let readers connect to shop", "lock timeout", "Somebody holds a lock on it")
+
+
+def assert_refused_after_the_start(ran: Ran, *words: str) -> None:
+    assert ran.status == 1, ran
+    assert "Nothing to do" not in ran.out
+    assert not ran.has_traceback
+    for each in words:
+        assert each in ran.err, ran.err
 
 
 def wait_until_blocked(shop: Shop) -> None:

@@ -61,6 +61,26 @@ def test_killed_at_every_call_that_changes_aws(account: Account) -> None:
     assert after_kills == (account.facts(), state(account.sandbox, REPLICA), names_of_secrets(account))
 
 
+def test_two_runs_at_once_make_everything_once(account: Account) -> None:
+    """One has made its plan, of everything, when the other carries out the same."""
+    account.forget()
+    if not account.run.spec.exists():
+        assert account.run("init", *PROVISION[1:]).status == 0
+    account.wire.calls.clear()
+    account.wire.arm(("before", "CreateSecurityGroup"))
+    with account.run.begun("--format", "json", "apply", "--yes") as slow:
+        assert account.wire.held.wait(PATIENCE_S)
+        fast = account.run("apply", "--yes")
+        account.wire.release()
+        late = slow.end()
+    assert fast.status == 0, fast
+    assert late.status == 0, late
+    assert late.document["failed"] == []
+    assert late.document["proof"]["ok"] is True
+    assert account.wire.calls.count("CreateSecret") == 1
+    assert account.run("plan", "--check").status == 0
+
+
 def names_of_secrets(account: Account) -> list[str]:
     entries = account.sandbox.client("secretsmanager").list_secrets()["SecretList"]
     return sorted(entry["Name"] for entry in entries)

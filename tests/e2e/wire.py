@@ -40,6 +40,10 @@ class Wire:
         self.released.set()
         self.held, self.released, self.hold = threading.Event(), threading.Event(), moment
 
+    def release(self) -> None:
+        """Let what is held up go on."""
+        self.released.set()
+
     def wait_where_armed(self, moment: Moment) -> None:
         if moment == self.hold:
             self.hold = None
