@@ -11,7 +11,7 @@ demo: $(READY)
 
 # All that a fresh machine can run.
 test: $(READY) check
-	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow"
+	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow" -n 2 --dist loadfile
 
 # Lint, types and the tests without I/O.
 check: $(READY)

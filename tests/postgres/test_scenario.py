@@ -139,7 +139,7 @@ def records(world: World, start: str, end: str) -> list[str]:
         return []
     world.primary.psql("CHECKPOINT")  # the records up to `end` are on disk then
     wal = world.primary.data / "pg_wal"
-    command = [world.primary.installation.tool("pg_waldump"), "-p", wal, "-s", start, "-e", end]
+    command = [str(world.primary.installation.tool("pg_waldump")), "-p", str(wal), "-s", start, "-e", end]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     assert said
     return re.findall(r"^rmgr: (\w+)", said, re.MULTILINE)
