@@ -10,7 +10,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, LiteralString
 from urllib.parse import quote
@@ -129,7 +129,7 @@ class RoleSpec(_Table):
 
 class UserSpec(RoleSpec):
     auth: Literal["password", "iam"] = "password"
-    connection_limit: int = Field(-1, ge=-1)
+    connection_limit: int = Field(-1, ge=-1, le=2**31 - 1)
     valid_until: date | None = None
     secret: str | None = None
 
@@ -287,4 +287,4 @@ def parse(text: str, origin: str = "spec") -> Spec:
 
 def valid_until_text(day: date) -> str:
     """Return the last moment of `day` in UTC, as VALID UNTIL takes it: a login works until the day named is over."""
-    return datetime.combine(day, datetime.max.time()).strftime("%Y-%m-%d 23:59:59+00")
+    return f"{day.isoformat()} 23:59:59+00"

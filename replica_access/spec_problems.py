@@ -82,6 +82,8 @@ def _message(item: Any, keys: Sequence[Key]) -> str:
         return f"{quoted} is not allowed; write {item['ctx']['expected']}"
     if kind == "greater_than_equal":
         return f"{quoted} is too small; write {item['ctx']['ge']} or more"
+    if kind == "less_than_equal":
+        return f"{quoted} is too large; write {item['ctx']['le']} or less"
     if kind == "string_pattern_mismatch":
         return f"{quoted} is {_WRONG_NAMES.get(str(keys[-1]), 'no name')}"
     if form := _WRONG_FORMS.get(kind.partition("_")[0]):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from replica_access.desired import Desired, WantedRole
 from replica_access.model import BlockedObject, Change, Cluster, Database, Oid, Pending, Plan, Role, shown
-from replica_access.postgres import statements
+from replica_access.postgres import parameters, statements
 from replica_access.postgres.authority import Authority
 from replica_access.postgres.scene import blocked, shortened
 
@@ -217,7 +217,8 @@ def _limit(connections: int) -> str:
 def _settings(wanted: WantedRole, existing: Mapping[str, str]) -> Iterator[Change]:
     name = wanted.name
     for setting, value in wanted.settings.items():
-        if (before := existing.get(setting)) != value:
+        before = parameters.kept(existing, setting)
+        if before is None or not parameters.same(setting, before, value):
             now = f", now {before}" if before is not None else ""
             yield Change(
                 scope="cluster",
@@ -230,7 +231,7 @@ def _settings(wanted: WantedRole, existing: Mapping[str, str]) -> Iterator[Chang
 
 
 def _comment(wanted: WantedRole, existing: str | None) -> Iterator[Change]:
-    if wanted.comment is not None and wanted.comment != existing:
+    if wanted.comment is not None and wanted.comment != (existing or ""):  # the server keeps no empty one
         yield Change(
             scope="cluster",
             action="comment",

@@ -11,23 +11,13 @@ from typing import Literal
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.sql import Literal as Value
 
+from replica_access.postgres import parameters
 from replica_access.postgres.connect import as_text
 
 VERIFIER = "SCRAM-SHA-256$…"
 """Stands in a plan where `apply` puts the verifier; no verifier is ever kept."""
 
 ReadKind = Literal["TABLES", "SEQUENCES", "SCHEMAS"]
-
-# A list for one of these is written element by element: as one literal it would be one odd name (GUC_LIST_QUOTE).
-_LIST_SETTINGS = frozenset(
-    {
-        "search_path",
-        "temp_tablespaces",
-        "local_preload_libraries",
-        "session_preload_libraries",
-        "unix_socket_directories",
-    }
-)
 
 
 class Name(Identifier):
@@ -112,8 +102,7 @@ def alter_setting(name: str, setting: str, value: str | None) -> str:
     role, parameter = Name(name), Name(*setting.split("."))
     if value is None:
         return _text(SQL("ALTER ROLE {role} RESET {parameter}"), role=role, parameter=parameter)
-    elements = [part.strip().strip('"') for part in value.split(",")] if setting in _LIST_SETTINGS else [value]
-    values = SQL(", ").join(Value(element) for element in elements)
+    values = SQL(", ").join(Value(element) for element in parameters.elements(setting, value))
     return _text(SQL("ALTER ROLE {role} SET {parameter} TO {values}"), role=role, parameter=parameter, values=values)
 
 
