@@ -280,6 +280,8 @@ class DatabaseCatalog:
     """One database, read in one snapshot.
 
     :param columns: only of relations that some exclusion of columns names.
+    :param column_grants: by (reader, schema, relation), the columns that the owner has granted one by one, and whether
+        with grant option; only of relations that the reader cannot read as a whole.
     """
 
     name: str
@@ -288,6 +290,7 @@ class DatabaseCatalog:
     default_privileges: tuple[DefaultPrivileges, ...]
     relations: tuple[Relations, ...]
     columns: tuple[Columns, ...] = ()
+    column_grants: Mapping[tuple[Oid, Oid, str], tuple[tuple[str, bool], ...]] = field(default_factory=dict)
 
 
 # --- what should change ----------------------------------------------------------------------------------------------

@@ -31,9 +31,14 @@ class Authority:
         self.options = cluster.version >= 160000
 
     def owner_of(self, owner: Oid, database_owner: Oid) -> Oid:
-        """Return the role to act as: pg_database_owner stands for the owner of the database."""
-        role = self.cluster.roles.get(owner)
-        return database_owner if role is not None and role.name == "pg_database_owner" else owner
+        """Return the role to act as: pg_database_owner stands for the owner of the database.
+
+        Before PostgreSQL 16 an owner with NOINHERIT has none of its rights: then nobody stands for it.
+        """
+        role, stands_for = self.cluster.roles.get(owner), self.cluster.roles.get(database_owner)
+        if role is None or role.name != "pg_database_owner" or stands_for is None:
+            return owner
+        return database_owner if stands_for.inherit or self.options else owner
 
     def acts_as(self, owner: Oid) -> bool:
         """Whether the admin has the rights of `owner` already."""

@@ -33,6 +33,9 @@ from replica_access.postgres.queries import load
 
 OLDEST_VERSION = 130000
 
+FEW = 1000
+"""So many relations are looked up by name; beyond, all that a reader was granted is gone through."""
+
 
 def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
     """Read the shared catalogs in one snapshot.
@@ -84,6 +87,8 @@ def read_database(
             {"readers": [reader for reader, _ in asked], "schemas": [schema for _, schema in asked]},
         )
         columns = tuple(_columns(connection, cluster, schemas, readers))
+        rows = relations.fetchall()
+        column_grants = dict(_column_grants(connection, rows))
     return DatabaseCatalog(
         name=database,
         owner=cluster.databases[database].owner,
@@ -95,9 +100,10 @@ def read_database(
         ),
         relations=tuple(
             Relations(row.reader, row.schema, row.owner, row.total, tuple(sorted((m[1:], m[0]) for m in row.missing)))
-            for row in relations
+            for row in rows
         ),
         columns=columns,
+        column_grants=column_grants,
     )
 
 
@@ -136,6 +142,22 @@ def _columns(
             if any(e.has_column_in(schemas[row.schema].name, row.name) for e in exclusions):
                 pairs = tuple(zip(row.columns, row.readable, strict=True))
                 yield Columns(row.reader, row.schema, row.owner, row.name, row.kind, pairs)
+
+
+def _column_grants(
+    connection: psycopg.Connection[Any], relations: Sequence[Any]
+) -> Iterator[tuple[tuple[Oid, Oid, str], tuple[tuple[str, bool], ...]]]:
+    """Read them where there is something to grant to roles that exist, and nothing else."""
+    missing = [row for row in relations if row.missing and row.reader != PUBLIC]
+    if not missing:
+        return
+    names = [name[1:] for row in missing for name in row.missing]
+    parameters = {
+        "readers": sorted({row.reader for row in missing}),
+        "relations": names if len(names) <= FEW else None,
+    }
+    for row in _ask(connection, "catalog_column_grants", parameters):
+        yield (row.reader, row.schema, row.relation), tuple(zip(row.columns, row.grantable, strict=True))
 
 
 @contextmanager

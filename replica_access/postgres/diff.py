@@ -123,18 +123,24 @@ class _Relation:
 
 
 def _select(scene: Scene) -> Plan:
-    missing = list(_unreadable(scene))
-    refusals = {owner: scene.authority.refusal(owner) for owner in sorted({relation.owner for relation in missing})}
+    allowed: list[_Relation] = []
+    refused: dict[Refusal, list[_Relation]] = {}
+    refusals: dict[tuple[Oid, Oid], Refusal | None] = {}
+    for relation in _unreadable(scene):
+        place = (relation.owner, relation.schema.oid)
+        if place not in refusals:
+            refusals[place] = scene.refusal(relation.owner, relation.schema)
+        if refusal := refusals[place]:
+            refused.setdefault(refusal, []).append(relation)
+        else:
+            allowed.append(relation)
     changes = [
         _select_change(scene, chunk)
         for is_sequence in (False, True)
-        for chunk in _chunks([r for r in missing if r.is_sequence is is_sequence and refusals[r.owner] is None])
+        for chunk in _chunks([relation for relation in allowed if relation.is_sequence is is_sequence])
     ]
     stuck = [
-        _blocked_select(scene, refusal, chunk)
-        for owner, refusal in refusals.items()
-        if refusal is not None
-        for chunk in _chunks([relation for relation in missing if relation.owner == owner])
+        _blocked_select(scene, refusal, chunk) for refusal, relations in refused.items() for chunk in _chunks(relations)
     ]
     return Plan(tuple(changes), blocked=tuple(stuck))
 
@@ -172,9 +178,19 @@ def _select_change(scene: Scene, relations: Sequence[_Relation]) -> Change:
         object=".".join(map(shown, names[0])) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
-        undo=(statements.select_on("REVOKE", names, reader, sequences=sequences),),
+        undo=(*_kept_columns(scene, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
         join=scene.joins(owners, schemas.values()),
     )
+
+
+def _kept_columns(scene: Scene, relations: Sequence[_Relation]) -> Iterator[str]:
+    """Yield what gives back the columns that a REVOKE of the whole relation takes away with it."""
+    for relation in relations:
+        granted = scene.catalog.column_grants.get((scene.oid, relation.schema.oid, relation.name), ())
+        for grantable in (False, True):
+            if columns := [column for column, with_option in granted if with_option is grantable]:
+                name = (relation.schema.name, relation.name)
+                yield statements.select_columns_on("GRANT", name, columns, scene.reader, grantable=grantable)
 
 
 def _described(relations: Sequence[_Relation]) -> str:

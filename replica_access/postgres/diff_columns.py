@@ -37,7 +37,7 @@ def _grant(scene: Scene, found: Columns, columns: list[str]) -> Plan:
     relation = (schema.name, found.relation)
     sql = statements.select_columns_on("GRANT", relation, columns, scene.reader)
     what = f"{shown(schema.name)}.{shown(found.relation)}"
-    if refusal := scene.authority.refusal(found.owner):
+    if refusal := scene.refusal(found.owner, schema):
         return Plan(blocked=(blocked(f"{shown(scene.catalog.name)}: columns of {what}", refusal, sql),))
     change = Change(
         scope="database",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from replica_access.desired import Rule
-from replica_access.model import PUBLIC, Change, Cluster, Oid, Pending, Plan, shown
+from replica_access.model import PUBLIC, Change, Oid, Pending, Plan, shown
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.scene import Scene, blocked, count, shortened
@@ -33,7 +33,10 @@ def diff_future(scene: Scene) -> Plan:
     missing = [
         (creator, schema, kind)
         for creator, schema, kind in wanted
-        if (creator, schema, kind) not in covered and (creator, ANYWHERE, kind) not in covered
+        if creator not in scene.reached  # what it makes, the reader has the rights of its owner on
+        and (creator, schema, kind) not in covered
+        and (creator, ANYWHERE, kind) not in covered
+        and (schema == ANYWHERE or (creator, ANYWHERE, kind) not in wanted)
     ]
     plan = Plan(pending=tuple(note for rule in scene.rules if rule.future for note in _notes(rule, scene)))
     roles = scene.cluster.roles
@@ -58,35 +61,38 @@ def _wanted(rule: Rule, scene: Scene) -> Iterator[Wanted]:
 
 def _creators(rule: Rule, scene: Scene) -> dict[Oid, list[Oid]]:
     """Return who makes objects in each wanted schema, and under ANYWHERE who may make schemas."""
-    cluster, catalog = scene.cluster, scene.catalog
+    catalog = scene.catalog
     wanted = [schema for schema in catalog.schemas.values() if rule.wants_schema(schema.name)]
     if not isinstance(rule.creators, str):
-        named = [role.oid for name in rule.creators if (role := cluster.role(name))]
+        named = [role.oid for name in rule.creators if (role := scene.cluster.role(name))]
         return {schema.oid: named for schema in wanted} | ({ANYWHERE: named} if rule.everywhere else {})
     owners: dict[Oid, set[Oid]] = {}
     for group in catalog.relations:
-        owners.setdefault(group.schema, set()).add(group.owner)
+        owners.setdefault(group.schema, set()).add(_somebody(group.owner, scene))
     found = {
         schema.oid: _plausible(
-            [*sorted(owners.get(schema.oid, ())), *_with_members(schema.create | {schema.owner}, cluster)], scene
+            [*sorted(owners.get(schema.oid, ())), *_with_members(schema.create | {schema.owner}, scene)], scene
         )
         for schema in wanted
     }
     if rule.everywhere:
-        found[ANYWHERE] = _plausible(_with_members(cluster.databases[catalog.name].create, cluster), scene)
+        found[ANYWHERE] = _plausible(_with_members(scene.cluster.databases[catalog.name].create, scene), scene)
     return found
 
 
-def _with_members(holders: Iterable[Oid], cluster: Cluster) -> list[Oid]:
+def _with_members(holders: Iterable[Oid], scene: Scene) -> list[Oid]:
     """Return the holders of CREATE, then whoever has it through them; PUBLIC is nobody in particular."""
-    direct = sorted(holder for holder in holders if holder != PUBLIC)
-    return [*direct, *sorted({member for holder in direct for member in cluster.members_of(holder)})]
+    direct = sorted({_somebody(holder, scene) for holder in holders if holder != PUBLIC})
+    return [*direct, *sorted({member for holder in direct for member in scene.cluster.members_of(holder)})]
+
+
+def _somebody(role: Oid, scene: Scene) -> Oid:
+    return scene.authority.owner_of(role, scene.catalog.owner)
 
 
 def _plausible(candidates: Iterable[Oid], scene: Scene) -> list[Oid]:
     """Leave out superusers and system roles: nobody made them creators by name."""
-    owned = (scene.authority.owner_of(oid, scene.catalog.owner) for oid in candidates)
-    roles = (scene.cluster.roles.get(oid) for oid in dict.fromkeys(owned))
+    roles = (scene.cluster.roles.get(oid) for oid in dict.fromkeys(candidates))
     return [role.oid for role in roles if role and not role.superuser and not role.is_system]
 
 

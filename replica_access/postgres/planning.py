@@ -11,7 +11,7 @@ from replica_access.desired import Desired, Rule, from_spec
 from replica_access.errors import WrongServer
 from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, is_utf8, shown
 from replica_access.patterns import matches
-from replica_access.postgres import statements
+from replica_access.postgres import foresight, statements
 from replica_access.postgres.catalog import read_cluster, read_database
 from replica_access.postgres.diff import diff_database
 from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
@@ -50,8 +50,9 @@ def plan_database(connection: psycopg.Connection[Any], cluster: Cluster, desired
     """Return what the database that `connection` is in lacks."""
     if (blocked := misread(connection, desired, database)) is not None:
         return blocked
-    catalog = read_database(connection, cluster, database, _readers(desired.rules[database]))
-    return diff_database(desired, cluster, catalog)
+    readers, foreseen = _readers(desired.rules[database]), foresight.foresee(desired, cluster)
+    catalog = read_database(connection, cluster, database, foresight.asked(readers, cluster, foreseen))
+    return diff_database(desired, foreseen, foresight.judged(catalog, readers, cluster, foreseen))
 
 
 def unreachable(cluster: Cluster, database: str) -> Plan | None:

@@ -9,6 +9,8 @@ from replica_access.desired import Rule
 from replica_access.model import BlockedObject, Cluster, DatabaseCatalog, Oid, Schema, shown
 from replica_access.postgres.authority import Authority, Refusal
 
+_ANYWAY = "a superuser"
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -28,6 +30,18 @@ class Scene:
 
     def wants_schema(self, schema: str) -> bool:
         return any(rule.wants_schema(schema) for rule in self.rules)
+
+    def refusal(self, owner: Oid, schema: Schema) -> Refusal | None:
+        """Return why the admin may not grant on what `owner` has in `schema`; ``None`` where it may."""
+        authority = self.authority
+        if refusal := authority.refusal(owner):
+            return refusal
+        if authority.sees_schema(schema.usage, authority.reach_with([owner])):
+            return None
+        if (of_schema := authority.refusal(authority.owner_of(schema.owner, self.catalog.owner))) is None:
+            return None
+        name = shown(self.cluster.roles[owner].name)
+        return Refusal(f"its owner {name} may not use the schema {shown(schema.name)}, and {of_schema.reason}", _ANYWAY)
 
     def joins(self, owners: Iterable[Oid], schemas: Iterable[Schema]) -> tuple[str, ...]:
         """Return the roles to join in order to grant on objects of `owners` in `schemas`.

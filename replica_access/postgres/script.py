@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from replica_access.model import Change, Plan
-from replica_access.postgres.statements import quoted
+from replica_access.postgres.statements import join_and_leave, quoted
 
 ENCODING = (
     "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding')"
@@ -62,16 +62,17 @@ def _script(head: Iterable[str], transactions: Iterable[tuple[str, Sequence[Chan
 
 
 def _transaction(database: str, changes: Sequence[Change], statements: Iterable[str]) -> Iterator[str]:
-    joined = ", ".join(dict.fromkeys(quoted(role) for change in changes for role in change.join))
+    joined = tuple(dict.fromkeys(role for change in changes for role in change.join))
     yield f"\\connect -reuse-previous=on {_connection_string(database)}"
     yield ENCODING
     yield "BEGIN;"
     yield "SET LOCAL lock_timeout = '5s';"
     if joined:
-        yield f"GRANT {joined} TO CURRENT_USER;"
+        yield join_and_leave(joined) + " \\gset"
+        yield ":join_owners"
     yield from statements
     if joined:
-        yield f"REVOKE {joined} FROM CURRENT_USER;"
+        yield ":leave_owners"
     yield "COMMIT;"
 
 

@@ -13,6 +13,7 @@ from psycopg.sql import Literal as Value
 
 from replica_access.postgres import parameters
 from replica_access.postgres.connect import as_text
+from replica_access.postgres.queries import load
 
 VERIFIER = "SCRAM-SHA-256$…"
 """Stands in a plan where `apply` puts the verifier; no verifier is ever kept."""
@@ -38,6 +39,20 @@ class Names(Composable):
         del context
         text: str = self._obj
         return text.encode("utf-8", "surrogateescape")
+
+
+class Texts(Composable):
+    """Literals with commas between them, whose bytes may be no UTF-8; psycopg's own refuses those."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        super().__init__(", ".join(_literal(text) for text in texts))
+
+    as_bytes = Names.as_bytes
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
 
 
 def quoted(name: str) -> str:
@@ -141,6 +156,11 @@ def leave(roles: Sequence[str], admin: str) -> str:
     return _text(SQL("REVOKE {roles} FROM {admin}"), roles=Names(roles), admin=Name(admin))
 
 
+def join_and_leave(roles: Iterable[str]) -> str:
+    """A query for a script, where what `join` and `leave` would say is not known yet: one row with both."""
+    return _text(SQL(load("script_join").rstrip()), roles=Texts(roles))
+
+
 MEMBERSHIP_OPTIONS: Mapping[str, SQL] = {
     "": SQL(""),
     "rights only": SQL(" WITH INHERIT TRUE, SET FALSE"),
@@ -181,15 +201,21 @@ def select_on(
 
 
 def select_columns_on(
-    verb: Literal["GRANT", "REVOKE"], relation: tuple[str, str], columns: Sequence[str], reader: str
+    verb: Literal["GRANT", "REVOKE"],
+    relation: tuple[str, str],
+    columns: Sequence[str],
+    reader: str,
+    *,
+    grantable: bool = False,
 ) -> str:
-    """SELECT on some columns of one relation."""
+    """SELECT on some columns of one relation; `grantable`: with grant option."""
     return _text(
-        SQL("{verb} SELECT ({columns}) ON TABLE {name} {to} {reader}"),
+        SQL("{verb} SELECT ({columns}) ON TABLE {name} {to} {reader}{option}"),
         **_verb(verb),
         columns=Names(columns),
         name=Names([relation]),
         reader=Name(reader),
+        option=SQL(" WITH GRANT OPTION") if grantable else SQL(""),
     )
 
 

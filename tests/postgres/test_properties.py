@@ -1,0 +1,170 @@
+"""The server is the oracle: random worlds, random specs, and what the server says before and after.
+
+``HYPOTHESIS_PROFILE=thorough`` tries many more, new ones every time; what it finds becomes a plain test here.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from replica_access.sandbox.rds_like import SUPERUSER
+from replica_access.sandbox.server import PostgresServer
+
+from .conftest import ADMINS
+from .properties.case import check
+from .properties.site import Site
+from .properties.wishes import Beginning, Exactly, Excluded, Pattern, Reader, Rule, Wish, wishes
+from .properties.worlds import (
+    DATABASES,
+    Database,
+    Grant,
+    Membership,
+    Relation,
+    Role,
+    Schema,
+    World,
+    chance,
+    worlds,
+)
+
+PROFILES = {
+    "quick": settings(max_examples=65, database=None, phases=(Phase.generate, Phase.shrink)),
+    "thorough": settings(max_examples=2000),
+}
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+
+
+@pytest.fixture(scope="module", params=list(ADMINS))
+def site(request: pytest.FixtureRequest, primary: PostgresServer) -> Iterator[Site]:
+    with Site.opened(primary, ADMINS[request.param]) as site:
+        yield site
+
+
+@st.composite
+def cases(draw: st.DrawFn, admin: str) -> tuple[World, Wish, bool]:
+    world = draw(worlds(admin))
+    return world, draw(wishes(world)), draw(chance(25))
+
+
+@pytest.mark.timeout(0 if PROFILE == "thorough" else 600)
+def test_whatever_the_world_the_readers_read_what_the_spec_says_and_nothing_else_changes(site: Site) -> None:
+    @settings(PROFILES[PROFILE], deadline=None, suppress_health_check=list(HealthCheck))
+    @given(cases(site.admin.name))
+    def holds(drawn: tuple[World, Wish, bool]) -> None:
+        world, wish, twice = drawn
+        check(site, world, wish, twice=twice)
+
+    if PROFILE == "quick":  # the same cases in every run, and others on every major
+        holds = seed(zlib.crc32(f"{site.major} {site.admin.kind}".encode()))(holds)
+    holds()
+
+
+# --- what it has found -----------------------------------------------------------------------------------------------
+
+FIRST, SECOND = DATABASES
+EVERYTHING: tuple[Pattern, ...] = (Beginning(""),)
+LEASE = Relation("lease", "table", "w_owner")
+
+
+def world(
+    site: Site,
+    *schemas: Schema,
+    roles: tuple[Role, ...] = (),
+    database: str = FIRST,
+    owner: str | None = None,
+    **more: Any,
+) -> World:
+    """One database, which belongs to the admin unless told otherwise; ``w_owner`` is there, made by the admin."""
+    of_database = Database(database, owner or site.admin.name, schemas=schemas)
+    return World(site.admin.name, (Role("w_owner"), *roles), databases=(of_database,), **{"memberships": (), **more})
+
+
+def wish(*rules: Rule, readers: tuple[Reader, ...] = ()) -> Wish:
+    """What a new login ``r_user`` reads: everything in the first database unless told otherwise."""
+    return Wish((*readers, Reader("r_user", login=True)), rules or (rule(),))
+
+
+def rule(to: str = "r_user", database: str = FIRST, schemas: tuple[Pattern, ...] = EVERYTHING) -> Rule:
+    return Rule(to, (Exactly(database),), schemas)
+
+
+def test_undo_reaches_a_database_with_quotes_in_its_name(site: Site) -> None:
+    here = world(site, Schema("app", "w_owner", relations=(LEASE,)), database=SECOND)
+    check(site, here, wish(rule(database=SECOND)))
+
+
+def test_a_new_member_of_a_group_that_reads_something_already_is_no_drift(site: Site) -> None:
+    read = Relation("read", "table", "w_owner", grants=(Grant("SELECT", "w_group"),))
+    here = world(site, Schema("app", "w_owner", relations=(LEASE, read)), roles=(Role("w_group"),))
+    member = Reader("r_user", login=True, member_of=("w_group",))
+    check(site, here, Wish((Reader("w_group", login=False), member), (rule(),)))
+
+
+def test_a_new_member_of_a_group_that_may_create_is_a_creator_at_once(site: Site) -> None:
+    app = Schema("app", "w_owner", grants=(Grant("CREATE", "w_group"),), relations=(LEASE,))
+    member = Reader("r_member", login=True, member_of=("w_group",))
+    readers = (Reader("w_group", login=False), member)
+    check(site, world(site, app, roles=(Role("w_group"),)), wish(readers=readers))
+
+
+def test_two_new_readers_do_not_share_what_is_left_out(site: Site) -> None:
+    excluded = Excluded(Exactly("app"), Exactly("lease"), Exactly("id"))
+    rules = [Rule(to, (Exactly(FIRST),), EVERYTHING, (excluded,)) for to in ("r_other", "r_user")]
+    readers = (Reader("r_other", login=True),)
+    check(site, world(site, Schema("app", "w_owner", relations=(LEASE,))), wish(*rules, readers=readers))
+
+
+def test_a_reader_that_creates_gets_no_default_privileges_on_its_own_objects(site: Site) -> None:
+    here = world(site, Schema("app", "w_owner", relations=(LEASE,)))
+    check(site, here, Wish((Reader("w_owner", login=False),), (rule("w_owner"),)))
+
+
+def test_a_star_and_a_listed_schema_cover_what_comes_everywhere(site: Site) -> None:
+    here = world(site, Schema("app", "w_owner", relations=(LEASE,)), Schema("app_eu", "w_owner"))
+    check(site, here, wish(rule(), rule(schemas=(Exactly("app"),))))
+
+
+def test_members_of_the_owner_of_the_database_create_in_public(site: Site) -> None:
+    here = world(
+        site,
+        Schema("public", "pg_database_owner"),
+        roles=(Role("w_member"),),
+        owner="w_owner",
+        memberships=(Membership("w_owner", "w_member"),),
+    )
+    check(site, here, wish(rule(schemas=(Exactly("public"),))))
+
+
+def test_a_table_whose_owner_may_not_use_its_schema_is_blocked_and_the_rest_is_granted(site: Site) -> None:
+    closed = Schema("app", SUPERUSER, relations=(LEASE,))
+    check(site, world(site, closed, Schema("app_eu", "w_owner", relations=(LEASE,))), wish())
+
+
+def test_undo_gives_columns_back_that_were_granted_before(site: Site) -> None:
+    grants = (Grant("SELECT (id)", "w_reader"), Grant("SELECT (secret)", "w_reader", option=True))
+    lease = Relation("lease", "table", "w_owner", grants)
+    here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=(Role("w_reader"),))
+    check(site, here, Wish((Reader("w_reader", login=False),), (rule("w_reader"),)))
+
+
+def test_undo_leaves_a_membership_that_the_admin_has_granted_itself(site: Site) -> None:
+    own = Membership("w_owner", site.admin.name, inherit=False, by_admin=True)
+    check(site, world(site, Schema("app", "w_owner", relations=(LEASE,)), memberships=(own,)), wish())
+
+
+def test_undo_works_for_an_admin_with_noinherit(site: Site) -> None:
+    here = world(site, Schema("app", "w_owner", relations=(LEASE,)), admin_inherits=False)
+    check(site, here, wish())
+
+
+def test_what_pg_database_owner_has_is_blocked_where_the_owner_does_not_inherit(site: Site) -> None:
+    owner = Role("w_noinherit", inherit=False)
+    here = world(site, Schema("public", "pg_database_owner"), roles=(owner,), owner=owner.name)
+    check(site, here, wish())
