@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench import measure
@@ -24,7 +25,7 @@ SELECT c.oid
 
 
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
-    """Measure one use after the other on `stage`, each `rounds` times; the middle counts."""
+    """Measure one use after the other on `stage`, each `rounds` times; the best one counts."""
     tools = Tools(stage)
     yield from _first(tools, rounds)
     stage.forget(READER, LOGIN, BARE_READER, FLOOR_READER)
@@ -111,16 +112,15 @@ COMMIT;
 
 
 def _first(tools: Tools, rounds: int) -> Iterator[Figure]:
-    ours: list[Took] = []
-    bare: list[Took] = []
-    floor: list[Took] = []
-    for _ in range(rounds):
-        for tool, found in ((tools.apply, ours), (tools.bare, bare), (tools.floor, floor)):
-            tools.stage.forget(READER, LOGIN, BARE_READER, FLOOR_READER)
-            found.append(tool())
+    def anew(tool: Callable[[], Took]) -> Took:
+        tools.stage.forget(READER, LOGIN, BARE_READER, FLOOR_READER)
+        return tool()
+
+    us, psql, least = measure.by_turns(
+        rounds, *(partial(anew, tool) for tool in (tools.apply, tools.bare, tools.floor))
+    )
     tools.stage.forget(READER, LOGIN, BARE_READER, FLOOR_READER)
     statements = tools.served(tools.apply)
-    us, psql, least = (measure.median(found) for found in (ours, bare, floor))
     budget = f"at most {30 + tools.stage.relations // 1000}"
     yield Figure("first apply", us.wall_s, "s", "psql, bare", psql.wall_s, "at least 1.5 x as fast", faster=True)
     yield Figure("first apply", us.wall_s, "s", "floor.py", least.wall_s)
@@ -132,12 +132,10 @@ def _first(tools: Tools, rounds: int) -> Iterator[Figure]:
 
 def _nothing_to_do(tools: Tools, rounds: int) -> Iterator[Figure]:
     runs = max(rounds, 5)
-    us = measure.median(tools.plan() for _ in range(runs))
-    least = measure.median(tools.floor() for _ in range(runs))
-    logs = sorted((tools.served(tools.plan) for _ in range(runs)), key=lambda found: found.total_ms)
-    ours = logs[runs // 2]
-    best = _best_query(tools.stage, runs)
-    yield Figure("plan, nothing to do: server time", ours.total_ms, "ms", "best query", best, "at most 3 x")
+    us, least = measure.by_turns(runs, tools.plan, tools.floor)
+    logs, queries = zip(*((tools.served(tools.plan), _best_query(tools.stage)) for _ in range(runs)), strict=True)
+    ours = min(logs, key=lambda found: found.total_ms)
+    yield Figure("plan, nothing to do: server time", ours.total_ms, "ms", "best query", min(queries), "at most 3 x")
     yield Figure("plan, nothing to do: statements", len(ours.statements), "", target="at most 10")
     yield Figure("plan, nothing to do", us.wall_s, "s", "floor.py", least.wall_s)
     yield Figure("plan, nothing to do: peak memory", us.peak_mb, "MB", "floor.py", least.peak_mb)
@@ -148,16 +146,13 @@ def _nothing_to_do(tools: Tools, rounds: int) -> Iterator[Figure]:
     yield Figure("plan, nothing to do: the rest of ours", rest * 1000, "ms")
 
 
-def _best_query(stage: Stage, runs: int) -> float:
+def _best_query(stage: Stage) -> float:
     """The server's own time for the query alone that finds what cannot be read, in ms."""
-    found = []
-    for _ in range(runs):
-        start = stage.server.log_path.stat().st_size
-        stage.psql(f"SET log_min_duration_statement = 0; {BEST_QUERY}", reader=READER)
-        with stage.server.log_path.open("rb") as log:
-            log.seek(start)
-            found.append(measure.served(log.read().decode()).statements[-1][1])
-    return sorted(found)[runs // 2]
+    start = stage.server.log_path.stat().st_size
+    stage.psql(f"SET log_min_duration_statement = 0; {BEST_QUERY}", reader=READER)
+    with stage.server.log_path.open("rb") as log:
+        log.seek(start)
+        return measure.served(log.read().decode()).statements[-1][1]
 
 
 CONNECT = """
@@ -188,14 +183,18 @@ def _parts(tools: Tools) -> dict[str, float]:
     loaded = measure.python(MODULES, cwd=tools.home, environment=environment).stderr.split()
     everything = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)"
     ours = [name for name in loaded if name.split(".")[0] not in {"__main__", "site", "sitecustomize"}]
-    runs = range(5)
-    nothing = measure.median(measure.run([sys.executable, "-c", "pass"], cwd=tools.home) for _ in runs).wall_s
-    imports = measure.median(
-        measure.run([sys.executable, "-c", everything, *ours], cwd=tools.home) for _ in runs
-    ).wall_s
+    nothing, imports = measure.by_turns(
+        5,
+        lambda: measure.run([sys.executable, "-c", "pass"], cwd=tools.home),
+        lambda: measure.run([sys.executable, "-c", everything, *ours], cwd=tools.home),
+    )
     script = CONNECT.format(dsn=dsn, database=DATABASE)
-    connects = sorted(float(measure.python(script, cwd=tools.home, environment=environment).stdout) for _ in runs)
-    return {"interpreter": nothing, "imports": imports - nothing, "two connections": connects[len(connects) // 2]}
+    connects = [float(measure.python(script, cwd=tools.home, environment=environment).stdout) for _ in range(5)]
+    return {
+        "interpreter": nothing.wall_s,
+        "imports": imports.wall_s - nothing.wall_s,
+        "two connections": min(connects),
+    }
 
 
 def _again(tools: Tools) -> Iterator[Figure]:
@@ -212,8 +211,8 @@ def _one_table(tools: Tools, rounds: int) -> Iterator[Figure]:
         stage.psql(f"REVOKE SELECT ON sch_000.tab_0001 FROM {READER}, {FLOOR_READER}, {BARE_READER}")
         return tool()
 
-    us, least, psql = (
-        measure.median(missing(tool) for _ in range(rounds)) for tool in (tools.apply, tools.floor, tools.bare)
+    us, least, psql = measure.by_turns(
+        rounds, *(partial(missing, tool) for tool in (tools.apply, tools.floor, tools.bare))
     )
     stage.psql(f"REVOKE SELECT ON sch_000.tab_0001 FROM {READER}")
     statements = tools.served(tools.apply)

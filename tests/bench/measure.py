@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +62,15 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in dropped and not name.startswith("PG")}
 
 
-def median(all_took: Iterable[Took]) -> Took:
-    """The middle of each figure by itself."""
+def best(all_took: Iterable[Took]) -> Took:
+    """The least of each figure: what else the machine does can only add to it."""
     every = list(all_took)
-    return Took(*(statistics.median(getattr(took, name) for took in every) for name in Took.__slots__))
+    return Took(*(min(getattr(took, name) for took in every) for name in Took.__slots__))
+
+
+def by_turns(rounds: int, *tools: Callable[[], Took]) -> list[Took]:
+    """Run `tools` one after the other, `rounds` times, so that a busy minute meets all of them; the best of each."""
+    return [best(took) for took in zip(*([tool() for tool in tools] for _ in range(rounds)), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

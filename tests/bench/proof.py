@@ -60,11 +60,7 @@ class Pair:
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
     """Measure on a replica of `stage`, as a user who may read all of the fixture."""
     with paired(stage) as pair:
-        ours, psql = [], []
-        for _ in range(rounds):
-            ours.append(pair.verify())
-            psql.append(pair.psql())
-        us, bare = measure.median(ours), measure.median(psql)
+        us, bare = measure.by_turns(rounds, pair.verify, pair.psql)
     what = f"verify, {stage.relations:,} relations"
     yield Figure(what, us.wall_s, "s", "psql, one file", bare.wall_s, "at most 3 x")
     yield Figure(f"{what}: processor time", us.cpu_s, "s", "psql, one file", bare.cpu_s)

@@ -35,13 +35,13 @@ def figures(directory: Path, rounds: int) -> Iterator[Figure]:
     empty = home / "empty.py"
     empty.write_text(EMPTY, encoding="utf-8")
     runs = max(rounds, 7)
-    ours, other = [], []
-    for _ in range(runs):  # by turns: whatever else the machine does meets both
-        ours.append(measure.run([PROGRAM, "--help"], cwd=home))
-        other.append(measure.run([sys.executable, empty, "--help"], cwd=home))
-    us, typer = measure.median(ours), measure.median(other)
+    us, typer, version = measure.by_turns(
+        runs,
+        lambda: measure.run([PROGRAM, "--help"], cwd=home),
+        lambda: measure.run([sys.executable, empty, "--help"], cwd=home),
+        lambda: measure.run([PROGRAM, "--version"], cwd=home),
+    )
     yield Figure("--help", us.wall_s * 1000, "ms", "empty Typer program", typer.wall_s * 1000, "at most 1.5 x")
-    version = measure.median(measure.run([PROGRAM, "--version"], cwd=home) for _ in range(runs))
     yield Figure("--version", version.wall_s * 1000, "ms", "empty Typer program", typer.wall_s * 1000)
     for package, ms in _imports(home):
         yield Figure(f"plan: import {package}", ms, "ms")
@@ -63,5 +63,5 @@ def _imports(home: Path, most: int = 8) -> list[tuple[str, float]]:
             package = "the standard library" if package in sys.stdlib_module_names else package.removesuffix("_binary")
             of_package[package] = of_package.get(package, 0.0) + int(microseconds) / 1000
         totals.append(of_package)
-    middle = sorted(totals, key=lambda of_package: sum(of_package.values()))[1]
-    return sorted(middle.items(), key=lambda item: -item[1])[:most]
+    best = min(totals, key=lambda of_package: sum(of_package.values()))
+    return sorted(best.items(), key=lambda item: -item[1])[:most]
