@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from replica_access.errors import UsageError
+from replica_access.errors import Error, UsageError
 from replica_access.model import Change, Check, Login, Plan, Secret, shown
 from replica_access.progress import Progress
 from replica_access.spec import Spec
@@ -44,7 +44,9 @@ class PlainHosting:
         self.spec = spec
 
     def look(self) -> tuple[tuple[Check, ...], Plan]:
-        return (), Plan()
+        """Look whether the replica is one, and lets the admin in: otherwise nothing could be proved in the end."""
+        replica = self.replica()
+        return ((self._replica_check(replica),) if replica is not None else ()), Plan()
 
     def primary(self) -> Login:
         return self._login(self.spec.primary.dsn or "")
@@ -65,6 +67,21 @@ class PlainHosting:
         from replica_access import passwords
 
         passwords.write_file(self._file(user), password)
+
+    def _replica_check(self, login: Login) -> Check:
+        from replica_access.postgres.catalog import read_cluster
+        from replica_access.postgres.connect import connect
+
+        try:
+            with connect(login, read_only=True) as connection:
+                is_replica = read_cluster(connection).in_recovery
+        except Error as error:
+            return Check("replica", "problem", error.what, error.fix)
+        where = f"{shown(login.server)}:{login.parameters.get('port', '5432')}"
+        if is_replica:
+            return Check("replica", "ok", f"{where} is in recovery")
+        reason = f"{where} is not in recovery: it is a primary, or was promoted"
+        return Check("replica", "problem", reason, "Name the replica in replica.dsn of the spec.")
 
     def _file(self, user: str) -> Path:
         from replica_access import passwords

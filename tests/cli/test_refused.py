@@ -72,6 +72,21 @@ def test_a_replica_in_the_place_of_the_primary(shop: Shop, production: Productio
         replica.remove()
 
 
+def test_a_replica_that_is_none(shop: Shop) -> None:
+    """Found before anything is changed, not by the proof in the end."""
+    said = {
+        f'dsn = "{shop.dsn()}"': ["replica: localhost:", "is not in recovery", "Name the replica in replica.dsn"],
+        f'dsn = "{shop.dsn(port="1")}"': ["replica: localhost, database postgres: no connection", "Connection refused"],
+    }
+    for dsn, sentences in said.items():
+        shop.declare()
+        spec = shop.run.spec.read_text(encoding="utf-8").replace("[roles", f"[replica]\n{dsn}\n[roles")
+        shop.run.spec.write_text(spec, encoding="utf-8")
+        with shop.unchanged():
+            assert_refused(shop.run("apply", "--yes"), 1, *sentences)
+            assert_says(shop.run("check"), 1, *sentences, "✓ primary: ")
+
+
 # --- roles that are there already ------------------------------------------------------------------------------------
 
 
