@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from replica_access.model import Pending
+from replica_access.model import Pending, shown
 from replica_access.patterns import Exclusion, is_glob, is_system_schema, matches
 from replica_access.spec import GrantSpec, RoleSpec, Spec, UserSpec, valid_until_text
 
@@ -193,4 +193,5 @@ def _missing_databases(spec: Spec, existing: tuple[str, ...]) -> Iterator[Pendin
         for pattern in grant.databases:
             if not any(matches(database, pattern) for database in existing):
                 what = "no database fits this pattern yet" if is_glob(pattern) else "no such database yet"
-                yield Pending("database", pattern, f"{what}; {grant.to} gets its grants there at the next run")
+                reason = f"{what}; {shown(grant.to)} gets its grants there at the next run"
+                yield Pending("database", shown(pattern), reason)

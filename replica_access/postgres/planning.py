@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -34,16 +34,24 @@ def plan_cluster(
     names = [d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system]
     desired = from_spec(spec, filter(is_utf8, names))
     plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster)
-    pending = (*desired.pending, *absent(desired, cluster), *_unspeakable(spec, names))
+    missing = (note for note in desired.pending if note.name not in map(shown, cluster.databases))
+    pending = (*missing, *_closed(spec, cluster), *absent(desired, cluster))
     return cluster, desired, plan + Plan(pending=pending)
 
 
-def _unspeakable(spec: Spec, names: Iterable[str]) -> Iterator[Pending]:
-    """Yield the databases that the spec means and that cannot be connected to: psycopg's own names are UTF-8."""
-    for name in names:
-        if not is_utf8(name) and any(matches(name, pattern) for grant in spec.grants for pattern in grant.databases):
+def _closed(spec: Spec, cluster: Cluster) -> Iterator[Pending]:
+    """Yield the databases that are there, and that the spec means, but that cannot be connected to."""
+    patterns = [pattern for grant in spec.grants for pattern in grant.databases]
+    for database in cluster.databases.values():
+        if not is_utf8(database.name) and any(matches(database.name, pattern) for pattern in patterns):
             reason = "its name is no UTF-8, so nothing in it was looked at: rename it with ALTER DATABASE"
-            yield Pending("database", shown(name), reason)
+        elif database.is_system and database.name in patterns:
+            reason = "RDS keeps it for itself"
+        elif not database.allows_connections and database.name in patterns:
+            reason = "it lets nobody connect (ALLOW_CONNECTIONS is off); the next run looks again"
+        else:
+            continue
+        yield Pending("database", shown(database.name), reason)
 
 
 def plan_database(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str) -> Plan:
