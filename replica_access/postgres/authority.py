@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from replica_access.model import PUBLIC, Cluster, Oid, Role, shown
 
@@ -29,6 +30,9 @@ class Authority:
         self.admin = cluster.roles[cluster.admin]
         self.reach = cluster.reached_from(cluster.admin)
         self.options = cluster.version >= 160000
+        # Asked once a schema or more, of the same few roles.
+        self._administered = frozenset(m.role for m in cluster.memberships if m.admin and m.member in self.reach)
+        self._reached_from = cache(cluster.reached_from)
 
     def owner_of(self, owner: Oid, database_owner: Oid) -> Oid:
         """Return the role to act as: pg_database_owner stands for the owner of the database.
@@ -69,7 +73,7 @@ class Authority:
         """Whether the admin may make somebody a member of `role`, itself included."""
         if self.admin.superuser:
             return True
-        if any(m.role == role.oid and m.admin and m.member in self.reach for m in self.cluster.memberships):
+        if role.oid in self._administered:
             return True
         if self.options:
             return self.cluster.patched_by_rds and self._is_rds_superuser
@@ -90,7 +94,7 @@ class Authority:
 
     def reach_with(self, owners: Iterable[Oid]) -> frozenset[Oid]:
         """Return the roles whose rights the admin has once it has joined `owners`."""
-        return self.reach.union(*map(self.cluster.reached_from, owners))
+        return self.reach.union(*map(self._reached_from, owners))
 
     def sees_schema(self, usage: frozenset[Oid], reach: frozenset[Oid]) -> bool:
         """Whether the admin, with the rights of `reach`, can name what is in a schema whose USAGE `usage` holds."""

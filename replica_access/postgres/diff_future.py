@@ -6,7 +6,8 @@ evidence, and no statement goes without FOR ROLE.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 
 from replica_access.desired import Rule
@@ -66,24 +67,24 @@ def _creators(rule: Rule, scene: Scene) -> dict[Oid, list[Oid]]:
     if not isinstance(rule.creators, str):
         named = [role.oid for name in rule.creators if (role := scene.cluster.role(name))]
         return {schema.oid: named for schema in wanted} | ({ANYWHERE: named} if rule.everywhere else {})
+    members_of = cache(scene.cluster.members_of)  # the same few roles hold CREATE in every schema
     owners: dict[Oid, set[Oid]] = {}
     for group in catalog.relations:
         owners.setdefault(group.schema, set()).add(_somebody(group.owner, scene))
-    found = {
-        schema.oid: _plausible(
-            [*sorted(owners.get(schema.oid, ())), *_with_members(schema.create | {schema.owner}, scene)], scene
-        )
-        for schema in wanted
-    }
+    found = {}
+    for schema in wanted:
+        holders = _with_members(schema.create | {schema.owner}, scene, members_of)
+        found[schema.oid] = _plausible([*sorted(owners.get(schema.oid, ())), *holders], scene)
     if rule.everywhere:
-        found[ANYWHERE] = _plausible(_with_members(scene.cluster.databases[catalog.name].create, scene), scene)
+        holders = _with_members(scene.cluster.databases[catalog.name].create, scene, members_of)
+        found[ANYWHERE] = _plausible(holders, scene)
     return found
 
 
-def _with_members(holders: Iterable[Oid], scene: Scene) -> list[Oid]:
+def _with_members(holders: Iterable[Oid], scene: Scene, members_of: Callable[[Oid], frozenset[Oid]]) -> list[Oid]:
     """Return the holders of CREATE, then whoever has it through them; PUBLIC is nobody in particular."""
     direct = sorted({_somebody(holder, scene) for holder in holders if holder != PUBLIC})
-    return [*direct, *sorted({member for holder in direct for member in scene.cluster.members_of(holder)})]
+    return [*direct, *sorted({member for holder in direct for member in members_of(holder)})]
 
 
 def _somebody(role: Oid, scene: Scene) -> Oid:

@@ -65,7 +65,7 @@ def quoted(name: str) -> str:
 
 
 def qualified(schema: str, name: str) -> str:
-    return f"{quoted(schema)}.{quoted(name)}"
+    return '"' + schema.replace('"', '""') + '"."' + name.replace('"', '""') + '"'
 
 
 def _text(template: SQL, **parts: Composable) -> str:

@@ -219,7 +219,7 @@ WITH thing (owner, schema) AS (
   SELECT c.relowner, n.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind::text = %(kind)s AND n.nspname = %(schema)s AND c.relname = %(relation)s
 )
-SELECT o.rolname, s.rolname, t.schema
+SELECT pg_get_userbyid(t.owner), o.rolname, s.rolname, t.schema
   FROM thing t
   JOIN pg_database d ON d.datname = current_database()
   LEFT JOIN pg_namespace n ON n.oid = t.schema
@@ -231,13 +231,13 @@ SELECT o.rolname, s.rolname, t.schema
 def may_act_for(connection: Connection, thing: Thing, major: int) -> bool:
     """Whether the server would let the admin act as the owner of `thing`, and name it."""
     option = " WITH INHERIT TRUE, SET FALSE" if major >= 16 else ""
-    ((owner, owner_of_schema, schema),) = connection.execute(OWNERS.encode(), thing._asdict()).fetchall()
+    ((owner, joined, joined_for_schema, schema),) = connection.execute(OWNERS.encode(), thing._asdict()).fetchall()
     with undone(connection):
-        _join(connection, owner, option)
+        _join(connection, joined, option)
         acts = _yes(connection, b"SELECT pg_has_role(%(owner)s::name, 'USAGE')", owner=owner)
         if not acts or schema is None:
             return acts
-        _join(connection, owner_of_schema, option)
+        _join(connection, joined_for_schema, option)
         return _yes(connection, b"SELECT has_schema_privilege(%(schema)s::oid, 'USAGE')", schema=schema)
 
 

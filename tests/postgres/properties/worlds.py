@@ -186,7 +186,7 @@ def neighbours(names: tuple[str, ...], most: int, least: int = 0) -> st.SearchSt
 @st.composite
 def worlds(draw: st.DrawFn, admin: str) -> World:
     roles = tuple(_role(draw, name) for name in draw(neighbours(ROLE_NAMES, 6, 2)))
-    databases = DATABASES[: 1 + draw(chance(35))]
+    databases = DATABASES[: 1 + draw(chance(25))]
     return World(
         admin=admin,
         roles=roles,
