@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from replica_access.model import Pending, shown
 from replica_access.patterns import Exclusion, is_glob, is_system_schema, matches
@@ -118,6 +118,10 @@ class Desired:
     rules: Mapping[str, tuple[Rule, ...]]
     users: tuple[UserAccess, ...]
     pending: tuple[Pending, ...]
+
+    def only(self, database: str) -> Desired:
+        """Return what of it is about `database`, and about the roles."""
+        return replace(self, rules={name: rules for name, rules in self.rules.items() if name == database}, pending=())
 
 
 def from_spec(spec: Spec, databases: Iterable[str]) -> Desired:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Oid = int
@@ -291,6 +291,39 @@ class DatabaseCatalog:
     relations: tuple[Relations, ...]
     columns: tuple[Columns, ...] = ()
     column_grants: Mapping[tuple[Oid, Oid, str], tuple[tuple[str, bool], ...]] = field(default_factory=dict)
+
+    def only(self, schema: str) -> DatabaseCatalog:
+        """Return what of it is about `schema`, and about objects anywhere."""
+        schemas = {oid: found for oid, found in self.schemas.items() if found.name == schema}
+        return replace(
+            self,
+            schemas=schemas,
+            default_privileges=tuple(d for d in self.default_privileges if not d.schema or d.schema in schemas),
+            relations=tuple(r for r in self.relations if r.schema in schemas),
+            columns=tuple(c for c in self.columns if c.schema in schemas),
+        )
+
+
+# --- what is asked for -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of one run, beside the spec.
+
+    :param allow_revoke: take away what readers have beyond the spec; without it, that is said and left.
+    :param allow_drop: drop the roles in `departed`.
+    :param database: look at this one alone; ``None``: at all that the spec names.
+    :param schema: look at this one alone, in every database looked at.
+    :param departed: roles that the last run made and the spec does not name any more, with their oids: a role of the
+        same name made since is another one.
+    """
+
+    allow_revoke: bool = False
+    allow_drop: bool = False
+    database: str | None = None
+    schema: str | None = None
+    departed: Mapping[str, Oid] = field(default_factory=dict)
 
 
 # --- what should change ----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, PreflightFailed, UsageError
-from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Secret, is_utf8, shown
+from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Request, Secret, is_utf8, shown
 from replica_access.progress import Progress
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that n
     from replica_access.hosting import Hosting
     from replica_access.spec import Spec
     from replica_access.starter import Wishes
+
+
+EVERYTHING = Request()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Outlook:
     :param cluster: roles, memberships, CONNECT; what is blocked here cannot be left out.
     :param databases: by name; blocked here are objects that the admin may not grant on.
     :param system_identifier: of the primary; empty where it could not be read.
+    :param request: what was asked for: `apply` makes the plan again by it.
     """
 
     checks: tuple[Check, ...]
@@ -44,6 +48,7 @@ class Outlook:
     cluster: Plan = field(default_factory=Plan)
     databases: Mapping[str, Plan] = field(default_factory=dict)
     system_identifier: str = ""
+    request: Request = EVERYTHING
 
     @property
     def plan(self) -> Plan:
@@ -136,7 +141,7 @@ def _databases(login: Login) -> tuple[str, ...]:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def look(spec: Spec, hosting: Hosting, progress: Progress) -> Outlook:
+def look(spec: Spec, hosting: Hosting, progress: Progress, request: Request = EVERYTHING) -> Outlook:
     """Look at everything, and work out what is missing; changes nothing.
 
     What stands in the way becomes a problem among the checks: all of them at once, never the first one alone. What is
@@ -147,12 +152,12 @@ def look(spec: Spec, hosting: Hosting, progress: Progress) -> Outlook:
     progress.stage("looking at everything")
     with ThreadPoolExecutor(1) as pool:
         surroundings = pool.submit(hosting.look)
-        server = _look_at_primary(spec, hosting)
+        server = _look_at_primary(spec, hosting, request)
         checks, around = surroundings.result()
     return replace(server, checks=checks + server.checks, around=around)
 
 
-def _look_at_primary(spec: Spec, hosting: Hosting) -> Outlook:
+def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
     from replica_access.hosting import stored_passwords
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
@@ -162,31 +167,31 @@ def _look_at_primary(spec: Spec, hosting: Hosting) -> Outlook:
         login = hosting.primary()
         stored = stored_passwords(hosting, _password_users(spec))
         with connect(login, read_only=True) as connection:
-            cluster, desired, cluster_plan = planning.plan_cluster(connection, spec, stored)
-        databases = _look_at_databases(login, cluster, desired)
+            cluster, desired, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
+        databases = _look_at_databases(login, cluster, desired, request)
     except Error as error:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
     blocked = (b for plan in (cluster_plan, *databases.values()) for b in plan.blocked)
     checks = (_primary_check(login, cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
-    return Outlook(checks, Plan(), cluster_plan, databases, cluster.system_identifier)
+    return Outlook(checks, Plan(), cluster_plan, databases, cluster.system_identifier, request)
 
 
-def _look_at_databases(login: Login, cluster: Cluster, desired: Desired) -> dict[str, Plan]:
-    names, look_at = sorted(desired.rules), partial(_look_at_database, login, cluster, desired)
+def _look_at_databases(login: Login, cluster: Cluster, desired: Desired, request: Request) -> dict[str, Plan]:
+    names, look_at = sorted(desired.rules), partial(_look_at_database, login, cluster, desired, request)
     if len(names) < 2:
         return {name: look_at(name) for name in names}  # here, where Ctrl-C ends it at once
     with ThreadPoolExecutor(DATABASES_AT_ONCE) as pool:
         return dict(zip(names, pool.map(look_at, names), strict=True))
 
 
-def _look_at_database(login: Login, cluster: Cluster, desired: Desired, database: str) -> Plan:
+def _look_at_database(login: Login, cluster: Cluster, desired: Desired, request: Request, database: str) -> Plan:
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 
     if (blocked := planning.unreachable(cluster, database)) is not None:
         return blocked
     with connect(login, database=database, read_only=True) as connection:
-        return planning.plan_database(connection, cluster, desired, database)
+        return planning.plan_database(connection, cluster, desired, database, request)
 
 
 def _primary_check(login: Login, cluster: Cluster) -> Check:
@@ -280,11 +285,12 @@ def _change_primary(
     prepare = partial(_prepare_passwords, hosting)
     replan: Callable[..., tuple[Cluster, Plan]]
     if outlook.cluster.changes:
-        replan = planning.replan_cluster(spec, lambda: stored_passwords(hosting, _password_users(spec)))
+        stored = partial(stored_passwords, hosting, _password_users(spec))
+        replan = planning.replan_cluster(spec, stored, outlook.request)
         yield from converge(login, login.database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
     for database, plan in outlook.databases.items():
         if plan.changes:
-            replan = planning.replan_database(spec, database)
+            replan = planning.replan_database(spec, database, outlook.request)
             yield from converge(login, database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
 
 
@@ -317,7 +323,7 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
     progress.stage("proving it on the replica")
     primary, replica = hosting.primary(), _replica(spec, hosting)
     with connect(primary, read_only=True) as connection:
-        _, desired, _ = planning.plan_cluster(connection, spec, frozenset())
+        _, desired, _ = planning.plan_cluster(connection, spec, frozenset(), Request())
     logins: dict[str, Login | prove.NotChecked] = {}
     for user in spec.users:
         password = hosting.password(user)

@@ -9,7 +9,7 @@ import psycopg
 
 from replica_access.desired import Desired, Rule, from_spec
 from replica_access.errors import WrongServer
-from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, is_utf8, shown
+from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, Request, is_utf8, shown
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
 from replica_access.postgres.catalog import read_cluster, read_database
@@ -19,7 +19,7 @@ from replica_access.spec import Spec
 
 
 def plan_cluster(
-    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str]
+    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str], request: Request
 ) -> tuple[Cluster, Desired, Plan]:
     """Return what the shared catalogs are, what the spec wants, and what they lack.
 
@@ -33,6 +33,8 @@ def plan_cluster(
         )
     names = [d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system]
     desired = from_spec(spec, filter(is_utf8, names))
+    if request.database is not None:
+        desired = desired.only(request.database)
     plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster)
     missing = (note for note in desired.pending if note.name not in map(shown, cluster.databases))
     pending = (*missing, *_closed(spec, cluster), *absent(desired, cluster))
@@ -54,12 +56,16 @@ def _closed(spec: Spec, cluster: Cluster) -> Iterator[Pending]:
         yield Pending("database", shown(database.name), reason)
 
 
-def plan_database(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str) -> Plan:
+def plan_database(
+    connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str, request: Request
+) -> Plan:
     """Return what the database that `connection` is in lacks."""
     if (blocked := misread(connection, desired, database)) is not None:
         return blocked
     readers, foreseen = _readers(desired.rules[database]), foresight.foresee(desired, cluster)
     catalog = read_database(connection, cluster, database, foresight.asked(readers, cluster, foreseen))
+    if request.schema is not None:
+        catalog = catalog.only(request.schema)
     return diff_database(desired, foreseen, foresight.judged(catalog, readers, cluster, foreseen))
 
 
@@ -103,26 +109,28 @@ def misread(connection: psycopg.Connection[Any], desired: Desired, database: str
     return Plan(blocked=tuple(blocked)) if names else None
 
 
-def replan_cluster(spec: Spec, stored_passwords: Callable[[], frozenset[str]]) -> Callable[..., tuple[Cluster, Plan]]:
+def replan_cluster(
+    spec: Spec, stored_passwords: Callable[[], frozenset[str]], request: Request
+) -> Callable[..., tuple[Cluster, Plan]]:
     """Return how `apply` makes the plan of the shared catalogs again.
 
     :param stored_passwords: looks again whose passwords are stored: another run may have stored some.
     """
 
     def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        cluster, _, plan = plan_cluster(connection, spec, stored_passwords())
+        cluster, _, plan = plan_cluster(connection, spec, stored_passwords(), request)
         return cluster, plan
 
     return replan
 
 
-def replan_database(spec: Spec, database: str) -> Callable[..., tuple[Cluster, Plan]]:
+def replan_database(spec: Spec, database: str, request: Request) -> Callable[..., tuple[Cluster, Plan]]:
     """Return how `apply` makes the plan of `database` again."""
 
     def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
         cluster = read_cluster(connection)
         desired = from_spec(spec, [database])
-        return cluster, plan_database(connection, cluster, desired, database)
+        return cluster, plan_database(connection, cluster, desired, database, request)
 
     return replan
 

@@ -12,7 +12,7 @@ import psycopg
 
 from replica_access.errors import Error
 from replica_access.hosting import PlainHosting
-from replica_access.model import Login, Plan, Secret
+from replica_access.model import Login, Plan, Request, Secret
 from replica_access.postgres import planning, script
 from replica_access.postgres.connect import connect
 from replica_access.progress import SILENT
@@ -139,10 +139,12 @@ class Site:
         return hosting
 
     def look(self, hosting: Hosting) -> Outlook:
-        cluster, desired, plan = planning.plan_cluster(self.as_admin("postgres"), hosting.spec, hosting.stored())
+        cluster, desired, plan = planning.plan_cluster(
+            self.as_admin("postgres"), hosting.spec, hosting.stored(), Request()
+        )
         databases: Mapping[str, Plan] = {
             database: planning.unreachable(cluster, database)
-            or planning.plan_database(self.as_admin(database), cluster, desired, database)
+            or planning.plan_database(self.as_admin(database), cluster, desired, database, Request())
             for database in sorted(desired.rules)
         }
         return Outlook((), cluster=plan, databases=databases)
