@@ -34,6 +34,7 @@ class Rule:
 
     :param reader: the role that is granted to.
     :param creators: names or ``auto``.
+    :param execute: whether functions, procedures and types are meant too.
     """
 
     reader: str
@@ -41,6 +42,7 @@ class Rule:
     exclusions: tuple[Exclusion, ...]
     creators: tuple[str, ...] | str
     future: bool
+    execute: bool = False
 
     @property
     def everywhere(self) -> bool:
@@ -61,6 +63,10 @@ class Rule:
     def wants_relation(self, schema: str, relation: str) -> bool:
         """Whether `relation` is wanted, if not with all its columns."""
         return self.wants_schema(schema) and not self.excludes_relation(schema, relation)
+
+    def wants_routine(self, schema: str, name: str) -> bool:
+        """Whether a function, procedure or type is wanted."""
+        return self.execute and self.wants_relation(schema, name)
 
     def looks_at_columns(self, schema: str, relation: str) -> bool:
         """Whether columns of `relation` may be excluded, depending on their names."""
@@ -119,6 +125,22 @@ class Desired:
     users: tuple[UserAccess, ...]
     pending: tuple[Pending, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all readers."""
+        granted = (rule.reader for rules in self.rules.values() for rule in rules)
+        return tuple(dict.fromkeys((*(role.name for role in self.roles), *granted)))
+
+    def groups_of(self, reader: str) -> frozenset[str]:
+        """Return the groups that the spec puts `reader` into, directly or through others, itself left out."""
+        member_of = {role.name: role.member_of for role in self.roles}
+        found, todo = set[str](), [*member_of.get(reader, ())]
+        while todo:
+            if (group := todo.pop()) not in found:
+                found.add(group)
+                todo.extend(member_of.get(group, ()))
+        return frozenset(found)
+
     def only(self, database: str) -> Desired:
         """Return what of it is about `database`, and about the roles."""
         return replace(self, rules={name: rules for name, rules in self.rules.items() if name == database}, pending=())
@@ -151,6 +173,7 @@ def _rule(grant: GrantSpec) -> Rule:
         exclusions=tuple(Exclusion.parse(text) for text in grant.exclude),
         creators=grant.creators,
         future=grant.future,
+        execute="execute" in grant.privileges,
     )
 
 

@@ -18,6 +18,9 @@ PUBLIC: Oid = 0
 """The grantee that stands for PUBLIC in an ACL."""
 
 Scope = Literal["aws", "cluster", "database"]
+Takes = Literal["", "revoke", "drop"]
+"""What a change takes away, as the flag that allows it is called: ``--allow-revoke``, ``--allow-drop``."""
+
 Kind = Literal["table", "partitioned table", "view", "materialized view", "foreign table", "sequence"]
 
 KINDS: Mapping[str, Kind] = {
@@ -113,197 +116,6 @@ class Login:
         return Login(self.server, {**self.parameters, "user": user}, self.database, password)
 
 
-# --- what one server has ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """A role, as pg_roles and pg_db_role_setting tell.
-
-    :param valid_until: ISO 8601 with offset, or ``infinity``; ``None`` where there is no limit.
-    :param settings: those without a database, ``name -> value`` as stored.
-    """
-
-    oid: Oid
-    name: str
-    superuser: bool = False
-    inherit: bool = True
-    create_role: bool = False
-    create_db: bool = False
-    login: bool = False
-    replication: bool = False
-    bypass_rls: bool = False
-    connection_limit: int = -1
-    valid_until: str | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
-    comment: str | None = None
-
-    @property
-    def is_system(self) -> bool:
-        """Whether PostgreSQL or RDS owns this role: never joined, never changed (design: safety rule 4)."""
-        return self.name.startswith(("pg_", "rds")) or self.name == "rdsadmin"
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """`member` is in `role`. Before PostgreSQL 16 INHERIT follows the member's attribute and SET is always there."""
-
-    role: Oid
-    member: Oid
-    grantor: Oid
-    admin: bool = False
-    inherit: bool = True
-    set_role: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """A database that is no template; `connect` lists the grantees of CONNECT, PUBLIC (0) included."""
-
-    oid: Oid
-    name: str
-    owner: Oid
-    connect: frozenset[Oid]
-    create: frozenset[Oid]
-    allows_connections: bool = True
-    default_acl: bool = False
-
-    @property
-    def is_system(self) -> bool:
-        """Whether RDS keeps it for itself."""
-        return self.name == "rdsadmin"
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """The shared catalogs of one server, read in one snapshot.
-
-    :param version: ``server_version_num``: 170010 for 17.10.
-    :param patched_by_rds: the server is RDS's own build, which lets rds_superuser grant roles without ADMIN OPTION.
-    """
-
-    system_identifier: str
-    version: int
-    in_recovery: bool
-    patched_by_rds: bool
-    admin: Oid
-    roles: Mapping[Oid, Role]
-    memberships: tuple[Membership, ...]
-    databases: Mapping[str, Database]
-
-    def role(self, name: str) -> Role | None:
-        return next((role for role in self.roles.values() if role.name == name), None)
-
-    def reached_from(self, role: Oid) -> frozenset[Oid]:
-        """Return the roles whose privileges `role` has without SET ROLE, itself included; PUBLIC is not among them."""
-        found, todo = set[Oid](), [role]
-        while todo:
-            if (here := todo.pop()) not in found:
-                found.add(here)
-                todo.extend(m.role for m in self.memberships if m.member == here and m.inherit)
-        return frozenset(found)
-
-    def members_of(self, role: Oid) -> frozenset[Oid]:
-        """Return the roles that have the privileges of `role` without SET ROLE, itself left out."""
-        found, todo = set[Oid](), [role]
-        while todo:
-            here = todo.pop()
-            for m in self.memberships:
-                if m.role == here and m.inherit and m.member not in found:
-                    found.add(m.member)
-                    todo.append(m.member)
-        return frozenset(found - {role})
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """A schema that is no system schema; grantees of USAGE and CREATE, PUBLIC (0) included."""
-
-    oid: Oid
-    name: str
-    owner: Oid
-    usage: frozenset[Oid]
-    create: frozenset[Oid]
-
-
-@dataclass(frozen=True, slots=True)
-class DefaultPrivileges:
-    """One row of pg_default_acl: what `creator` gives on objects it makes, in `schema` (0: anywhere).
-
-    :param kind: ``r`` relations, ``S`` sequences, ``n`` schemas, ``f`` functions, ``T`` types.
-    :param readable_by: the grantees of SELECT (``n``: of USAGE).
-    """
-
-    creator: Oid
-    schema: Oid
-    kind: str
-    readable_by: frozenset[Oid]
-
-
-@dataclass(frozen=True, slots=True)
-class Relations:
-    """All relations of one owner in one schema, seen by one reader.
-
-    :param reader: 0 where the reader does not exist yet and has what PUBLIC has.
-    :param total: how many there are.
-    :param missing: those that the reader cannot read: ``(name, kind)`` with kind as in `KINDS`, ordered.
-    """
-
-    reader: Oid
-    schema: Oid
-    owner: Oid
-    total: int
-    missing: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of one relation of which the spec may exclude some, seen by one reader.
-
-    :param columns: ``(name, whether the reader can read it)``, in the order of the relation.
-    """
-
-    reader: Oid
-    schema: Oid
-    owner: Oid
-    relation: str
-    kind: str
-    columns: tuple[tuple[str, bool], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseCatalog:
-    """One database, read in one snapshot.
-
-    :param columns: only of relations that some exclusion of columns names.
-    :param column_grants: by (reader, schema, relation), the columns that the owner has granted one by one, and whether
-        with grant option; only of relations that the reader cannot read as a whole.
-    """
-
-    name: str
-    owner: Oid
-    schemas: Mapping[Oid, Schema]
-    default_privileges: tuple[DefaultPrivileges, ...]
-    relations: tuple[Relations, ...]
-    columns: tuple[Columns, ...] = ()
-    column_grants: Mapping[tuple[Oid, Oid, str], tuple[tuple[str, bool], ...]] = field(default_factory=dict)
-
-    def only(self, schema: str) -> DatabaseCatalog:
-        """Return what of it is about `schema`, and about objects anywhere."""
-        schemas = {oid: found for oid, found in self.schemas.items() if found.name == schema}
-        return replace(
-            self,
-            schemas=schemas,
-            default_privileges=tuple(d for d in self.default_privileges if not d.schema or d.schema in schemas),
-            relations=tuple(r for r in self.relations if r.schema in schemas),
-            columns=tuple(c for c in self.columns if c.schema in schemas),
-        )
-
-
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
@@ -355,7 +167,10 @@ class Change:
     :param join: roles that the admin has to be a member of while `sql` runs (design: safety rule 4).
     :param password_of: the user whose password is made, stored and set by this change; `sql` then shows where the
         verifier goes and is completed when it is applied.
-    :param undo: statements in order; empty where there is nothing to undo by SQL.
+    :param run_as: the role that `sql` and `undo` run as, with SET ROLE: what it granted, nobody else revokes.
+    :param undo: statements, last one first; empty where there is nothing to undo by SQL.
+    :param takes: empty where nothing is taken away.
+    :param late: done after the databases: a privilege that others replace goes when those are there.
     """
 
     scope: Scope
@@ -368,7 +183,13 @@ class Change:
     undo: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
     password_of: str | None = None
-    destructive: bool = False
+    run_as: str | None = None
+    takes: Takes = ""
+    late: bool = False
+
+    @property
+    def destructive(self) -> bool:
+        return self.takes != ""
 
     @property
     def id(self) -> str:
@@ -397,23 +218,35 @@ class BlockedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Covered:
+    """Something that a reader can do already by another way than a grant of its own, and that is not granted again."""
+
+    reader: str
+    object: str
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered changes; nothing is executed while it is made."""
 
     changes: tuple[Change, ...] = ()
     pending: tuple[Pending, ...] = ()
     blocked: tuple[BlockedObject, ...] = ()
+    covered: tuple[Covered, ...] = ()
 
     def __add__(self, other: Plan) -> Plan:
         return Plan(
             self.changes + other.changes,
             self.pending + tuple(p for p in other.pending if p not in self.pending),
             self.blocked + tuple(b for b in other.blocked if b not in self.blocked),
+            self.covered + tuple(c for c in other.covered if c not in self.covered),
         )
 
-    def additive(self) -> Plan:
-        """Return the plan without what takes something away."""
-        return Plan(tuple(c for c in self.changes if not c.destructive), self.pending, self.blocked)
+    def allowed(self, request: Request) -> Plan:
+        """Return the plan without what takes more away than `request` allows."""
+        allowed = {"", *(["revoke"] if request.allow_revoke else []), *(["drop"] if request.allow_drop else [])}
+        return replace(self, changes=tuple(c for c in self.changes if c.takes in allowed))
 
     def of(self, scope: Scope, database: str | None = None) -> tuple[Change, ...]:
         return tuple(c for c in self.changes if c.scope == scope and (database is None or c.database == database))

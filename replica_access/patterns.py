@@ -26,6 +26,24 @@ def matches(name: str, pattern: str) -> bool:
     return name == pattern or (is_glob(pattern) and fnmatch.fnmatchcase(name, pattern))
 
 
+def likes(pattern: str) -> list[str]:
+    """Return patterns for SQL's LIKE that fit whatever `pattern` fits, and maybe more: to look there first.
+
+    A name that looks like a pattern fits itself. What is one character here may be several where no encoding is known.
+
+    >>> likes("100%"), likes("tmp_*"), likes("x[0-9]?z")
+    (['100\\\\%'], ['tmp\\\\_%', 'tmp\\\\_*'], ['x%%z', 'x[0-9]?z'])
+    """
+    if not is_glob(pattern):
+        return [_escaped(pattern)]
+    parts = re.split(r"\*|\?|\[!?\]?[^\]]*\]", pattern)
+    return ["%".join(map(_escaped, parts)), _escaped(pattern)]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
 def is_system_schema(name: str) -> bool:
     """Whether no grant ever reaches it: catalogs, toast and temporary schemas (PostgreSQL reserves ``pg_``)."""
     return _SYSTEM_SCHEMAS.match(name) is not None

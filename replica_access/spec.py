@@ -139,7 +139,7 @@ class GrantSpec(_Table):
     databases: tuple[Name, ...] = Field(min_length=1)
     schemas: tuple[Name, ...] = ("*",)
     exclude: tuple[str, ...] = ()
-    privileges: tuple[Literal["read"], ...] = ("read",)
+    privileges: tuple[Literal["read", "execute"], ...] = ("read",)
     creators: Literal["auto"] | tuple[Name, ...] = "auto"
     future: bool = True
 
@@ -148,6 +148,13 @@ class GrantSpec(_Table):
     def _parsable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             Exclusion.parse(text)
+        return value
+
+    @field_validator("privileges")
+    @classmethod
+    def _reads(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "read" not in value:
+            raise ValueError('every grant is for reading: write ["read"] or ["read", "execute"]')
         return value
 
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from replica_access.catalog import Cluster
 from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, PreflightFailed, UsageError
-from replica_access.model import Change, Check, Cluster, Login, Plan, Proof, Request, Secret, is_utf8, shown
+from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret, is_utf8, shown
 from replica_access.progress import Progress
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
-    from replica_access.desired import Desired
     from replica_access.hosting import Hosting
+    from replica_access.postgres.planning import Survey
     from replica_access.spec import Spec
     from replica_access.starter import Wishes
 
@@ -54,10 +55,11 @@ class Outlook:
     def plan(self) -> Plan:
         return sum(self.databases.values(), self.around + self.cluster)
 
-    def additive(self) -> Outlook:
-        """Return the outlook without what takes something away."""
-        databases = {name: plan.additive() for name, plan in self.databases.items()}
-        return replace(self, around=self.around.additive(), cluster=self.cluster.additive(), databases=databases)
+    def allowed(self) -> Outlook:
+        """Return the outlook without what takes more away than was allowed."""
+        databases = {name: plan.allowed(self.request) for name, plan in self.databases.items()}
+        around, cluster = self.around.allowed(self.request), self.cluster.allowed(self.request)
+        return replace(self, around=around, cluster=cluster, databases=databases)
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -167,31 +169,31 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
         login = hosting.primary()
         stored = stored_passwords(hosting, _password_users(spec))
         with connect(login, read_only=True) as connection:
-            cluster, desired, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
-        databases = _look_at_databases(login, cluster, desired, request)
+            found, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
+        databases = _look_at_databases(login, found)
     except Error as error:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
     blocked = (b for plan in (cluster_plan, *databases.values()) for b in plan.blocked)
-    checks = (_primary_check(login, cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
-    return Outlook(checks, Plan(), cluster_plan, databases, cluster.system_identifier, request)
+    checks = (_primary_check(login, found.cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
+    return Outlook(checks, Plan(), cluster_plan, databases, found.cluster.system_identifier, request)
 
 
-def _look_at_databases(login: Login, cluster: Cluster, desired: Desired, request: Request) -> dict[str, Plan]:
-    names, look_at = sorted(desired.rules), partial(_look_at_database, login, cluster, desired, request)
+def _look_at_databases(login: Login, found: Survey) -> dict[str, Plan]:
+    names, look_at = found.databases, partial(_look_at_database, login, found)
     if len(names) < 2:
         return {name: look_at(name) for name in names}  # here, where Ctrl-C ends it at once
     with ThreadPoolExecutor(DATABASES_AT_ONCE) as pool:
         return dict(zip(names, pool.map(look_at, names), strict=True))
 
 
-def _look_at_database(login: Login, cluster: Cluster, desired: Desired, request: Request, database: str) -> Plan:
+def _look_at_database(login: Login, found: Survey, database: str) -> Plan:
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 
-    if (blocked := planning.unreachable(cluster, database)) is not None:
+    if (blocked := planning.unreachable(found, database)) is not None:
         return blocked
     with connect(login, database=database, read_only=True) as connection:
-        return planning.plan_database(connection, cluster, desired, database, request)
+        return planning.plan_database(connection, found, database)
 
 
 def _primary_check(login: Login, cluster: Cluster) -> Check:
@@ -284,14 +286,17 @@ def _change_primary(
     ids = frozenset(change.id for change in outlook.plan.changes) if confirmed else None
     prepare = partial(_prepare_passwords, hosting)
     replan: Callable[..., tuple[Cluster, Plan]]
-    if outlook.cluster.changes:
-        stored = partial(stored_passwords, hosting, _password_users(spec))
-        replan = planning.replan_cluster(spec, stored, outlook.request)
-        yield from converge(login, login.database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
+    converge_here = partial(converge, login, shown_ids=ids, prepare=prepare, progress=progress)
+    stored = partial(stored_passwords, hosting, _password_users(spec))
+    if any(not change.late for change in outlook.cluster.changes):
+        replan = planning.replan_cluster(spec, stored, outlook.request, late=False)
+        yield from converge_here(login.database, replan=replan)
     for database, plan in outlook.databases.items():
         if plan.changes:
-            replan = planning.replan_database(spec, database, outlook.request)
-            yield from converge(login, database, replan=replan, shown_ids=ids, prepare=prepare, progress=progress)
+            yield from converge_here(database, replan=planning.replan_database(spec, database, outlook.request))
+    if any(change.late for change in outlook.cluster.changes):
+        replan = planning.replan_cluster(spec, stored, outlook.request, late=True)
+        yield from converge_here(login.database, replan=replan)
 
 
 def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
@@ -323,7 +328,7 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
     progress.stage("proving it on the replica")
     primary, replica = hosting.primary(), _replica(spec, hosting)
     with connect(primary, read_only=True) as connection:
-        _, desired, _ = planning.plan_cluster(connection, spec, frozenset(), Request())
+        desired = planning.survey(connection, spec, EVERYTHING).desired
     logins: dict[str, Login | prove.NotChecked] = {}
     for user in spec.users:
         password = hosting.password(user)

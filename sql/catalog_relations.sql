@@ -1,39 +1,100 @@
--- For each reader and schema asked about: the owners of its relations, and what the reader cannot read.
--- The containment test is cheap and settles every row of a granted database in one scan. Where it leaves a doubt, a second
--- scan asks has_*_privilege, which knows all ways (PUBLIC, memberships, ownership, other grantors); without any, that scan
--- is never begun. A reader of 0 has what PUBLIC has.
-WITH found AS MATERIALIZED (
-  SELECT asked.reader AS reader,
-         c.relnamespace AS schema,
-         c.relowner AS owner,
-         pg_catalog.count(*) AS total,
-         pg_catalog.count(*) FILTER (
-           WHERE NOT COALESCE(c.relacl @> pg_catalog.makeaclitem(asked.reader, c.relowner, 'SELECT', false), false)
-         ) AS in_doubt
-    FROM ROWS FROM (pg_catalog.unnest(%(readers)s::oid[]), pg_catalog.unnest(%(schemas)s::oid[])) AS asked (reader, schema)
-    JOIN pg_catalog.pg_class c ON c.relnamespace = asked.schema
+-- Relations, where somebody made them and where privileges are not what the readers want.
+-- Many relations share an owner and an ACL: each pair is judged once, so that size costs a scan. Three kinds of rows:
+-- `total` alone, how many an owner has in a schema; with `entries`, a group of relations of which some reader lacks, or
+-- has otherwise or more than, SELECT from the owner; and, `named`, such that fit a pattern which excludes some.
+WITH class AS MATERIALIZED (
+  SELECT c.relnamespace AS schema, c.relowner AS owner, c.relkind = 'S' AS sequences, c.relacl AS acl,
+         pg_catalog.count(*) AS total
+    FROM pg_catalog.pg_class c
    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-   GROUP BY asked.reader, c.relnamespace, c.relowner
-), unreadable AS (
-  SELECT d.reader AS reader,
-         d.schema AS schema,
-         c.relowner AS owner,
+     AND c.relpersistence <> 't'
+   GROUP BY c.relnamespace, c.relowner, c.relkind = 'S', c.relacl
+), wanted AS MATERIALIZED (
+  SELECT w.schema AS schema, pg_catalog.array_agg(w.reader) AS readers
+    FROM ROWS FROM (pg_catalog.unnest(%(wanted_readers)s::oid[]), pg_catalog.unnest(%(wanted_schemas)s::oid[]))
+           AS w (reader, schema)
+   GROUP BY w.schema
+), reach AS MATERIALIZED (
+  SELECT r.reader, r.role
+    FROM ROWS FROM (pg_catalog.unnest(%(reach_readers)s::oid[]), pg_catalog.unnest(%(reach_roles)s::oid[]))
+           AS r (reader, role)
+), judged AS MATERIALIZED (
+  SELECT k.schema, k.owner, k.sequences, k.acl, k.total, w.readers,
+         pg_catalog.cardinality(ARRAY(
+           SELECT r FROM pg_catalog.unnest(w.readers) r
+            WHERE pg_catalog.makeaclitem(r, k.owner, 'SELECT', false) = ANY (k.acl) IS NOT TRUE)) > 0 AS odd,
+         EXISTS (SELECT FROM pg_catalog.aclexplode(k.acl) e
+                  WHERE e.grantee = ANY (%(readers)s::oid[])
+                    AND e.grantee <> k.owner
+                    AND (e.privilege_type <> 'SELECT' OR e.is_grantable OR w.readers IS NULL
+                         OR e.grantee <> ALL (w.readers))) AS beyond
+    FROM class k
+    LEFT JOIN wanted w ON w.schema = k.schema
+), found AS MATERIALIZED (
+  SELECT j.schema, j.owner, j.sequences, j.acl, j.total, j.beyond OR j.odd AND EXISTS (
+           SELECT FROM pg_catalog.unnest(j.readers) r
+            WHERE r <> ALL (%(reading_all)s::oid[])
+              AND NOT EXISTS (
+                SELECT FROM pg_catalog.aclexplode(COALESCE(j.acl, pg_catalog.acldefault(
+                         CASE WHEN j.sequences THEN 's' ELSE 'r' END::"char", j.owner))) e
+                 WHERE e.privilege_type = 'SELECT'
+                   AND (e.grantee IN (0, r) OR (r, e.grantee) IN (SELECT m.reader, m.role FROM reach m)))
+         ) AS by_name
+    FROM judged j
+   WHERE j.odd OR j.beyond
+), name AS (
+  SELECT f.schema, f.owner, f.sequences, f.acl,
+         pg_catalog.array_agg(c.relkind::text || c.relname::text) AS names,
+         pg_catalog.array_agg(c.relname::text) FILTER (
+           WHERE pg_catalog.pg_column_size(c.relacl) > 4000 AND 8160 - 64 < pg_catalog.pg_column_size(c)
+                 + %(newcomers)s
+                 * (pg_catalog.pg_column_size(c.relacl) / pg_catalog.cardinality(c.relacl) + 1)
+         ) AS crowded
+    FROM found f
+    JOIN pg_catalog.pg_class c
+      ON c.relnamespace = f.schema AND c.relowner = f.owner AND (c.relkind = 'S') = f.sequences
+     AND c.relacl IS NOT DISTINCT FROM f.acl
+   WHERE f.by_name
+     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+     AND c.relpersistence <> 't'
+   GROUP BY f.schema, f.owner, f.sequences, f.acl
+), excluded AS (
+  SELECT c.relnamespace AS schema, c.relowner AS owner, c.relkind = 'S' AS sequences, c.relacl AS acl,
          pg_catalog.array_agg(c.relkind::text || c.relname::text) AS names
-    FROM (SELECT DISTINCT f.reader, f.schema FROM found f WHERE f.in_doubt > 0) AS d
-    JOIN pg_catalog.pg_class c ON c.relnamespace = d.schema
-   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-     AND NOT COALESCE(c.relacl @> pg_catalog.makeaclitem(d.reader, c.relowner, 'SELECT', false), false)
-     AND NOT CASE c.relkind
-               WHEN 'S' THEN pg_catalog.has_sequence_privilege(d.reader, c.oid, 'SELECT')
-               ELSE pg_catalog.has_table_privilege(d.reader, c.oid, 'SELECT')
-             END
-   GROUP BY d.reader, d.schema, c.relowner
+    FROM pg_catalog.pg_class c
+   WHERE c.relnamespace = ANY (%(excluding)s::oid[])
+     AND c.relname LIKE ANY (%(patterns)s::text[])
+     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+     AND EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) e
+                  WHERE e.grantee = ANY (%(readers)s::oid[]) AND e.grantee <> c.relowner)
+   GROUP BY c.relnamespace, c.relowner, c.relkind = 'S', c.relacl
+), rows AS (
+  SELECT k.schema, k.owner, false AS sequences, false AS named, NULL::aclitem[] AS acl, pg_catalog.sum(k.total) AS total,
+         false AS has_entries, NULL::text[] AS names, NULL::text[] AS crowded
+    FROM class k
+   GROUP BY k.schema, k.owner
+   UNION ALL
+  SELECT f.schema, f.owner, f.sequences, false, f.acl, f.total, true, n.names, n.crowded
+    FROM found f
+    LEFT JOIN name n ON n.schema = f.schema AND n.owner = f.owner AND n.sequences = f.sequences
+                    AND n.acl IS NOT DISTINCT FROM f.acl
+   UNION ALL
+  SELECT x.schema, x.owner, x.sequences, true, x.acl, pg_catalog.cardinality(x.names), true, x.names, NULL
+    FROM excluded x
 )
-SELECT f.reader::bigint AS reader,
-       f.schema::bigint AS schema,
-       f.owner::bigint AS owner,
-       f.total AS total,
-       COALESCE(u.names, '{}') AS missing
-  FROM found f
-  LEFT JOIN unreadable u ON u.reader = f.reader AND u.schema = f.schema AND u.owner = f.owner
- ORDER BY f.reader, f.schema, f.owner
+SELECT r.schema::bigint AS schema,
+       r.owner::bigint AS owner,
+       r.sequences AS sequences,
+       r.named AS named,
+       r.total::bigint AS total,
+       CASE WHEN r.has_entries THEN ARRAY(
+         SELECT pg_catalog.concat_ws(' ', e.grantee, e.grantor, e.is_grantable, e.privilege_type)
+           FROM pg_catalog.aclexplode(COALESCE(r.acl, pg_catalog.acldefault(
+                  CASE WHEN r.sequences THEN 's' ELSE 'r' END::"char", r.owner))) e
+          WHERE e.privilege_type = 'SELECT'
+             OR e.grantee = ANY (%(readers)s::oid[])
+             OR e.grantor = ANY (%(readers)s::oid[])) END AS entries,
+       COALESCE(r.names, '{}') AS names,
+       COALESCE(r.crowded, '{}') AS crowded
+  FROM rows r
+ ORDER BY r.schema, r.owner, r.sequences, r.total, r.acl::text

@@ -17,7 +17,7 @@ from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked, SecurityGroup
 from replica_access.aws.network import place
 from replica_access.aws.readiness import is_usable
-from replica_access.model import BlockedObject, Call, Change, Pending, Plan
+from replica_access.model import BlockedObject, Call, Change, Pending, Plan, Takes
 from replica_access.spec import Allow, Replica, Spec
 
 SECURITY_GROUP = "${security_group}"
@@ -210,18 +210,16 @@ def _mend(replica: Instance, wanted: Replica, group_ids: tuple[str, ...], iam: b
         yield _modify(replica, "change replica", f"{replica.identifier}: {', '.join(phrases)}", parameters)
     if replica.publicly_accessible and not wanted.publicly_accessible:
         sentence = f"{replica.identifier}: close it to the internet; nobody outside the VPC can connect afterwards"
-        yield _modify(replica, "close replica", sentence, {"PubliclyAccessible": False}, destructive=True)
+        yield _modify(replica, "close replica", sentence, {"PubliclyAccessible": False}, takes="revoke")
 
 
-def _modify(
-    replica: Instance, action: str, summary: str, parameters: dict[str, Any], *, destructive: bool = False
-) -> Change:
+def _modify(replica: Instance, action: str, summary: str, parameters: dict[str, Any], *, takes: Takes = "") -> Change:
     call = Call(
         "rds",
         "ModifyDBInstance",
         {"DBInstanceIdentifier": replica.identifier, **parameters, "ApplyImmediately": True},
     )
-    return Change("aws", action, replica.identifier, summary, call=call, destructive=destructive)
+    return Change("aws", action, replica.identifier, summary, call=call, takes=takes)
 
 
 # --- what this plan leaves -------------------------------------------------------------------------------------------

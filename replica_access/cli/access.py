@@ -14,6 +14,7 @@ import typer
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
+from replica_access.model import Request
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.model import Plan, Proof
@@ -25,8 +26,9 @@ SkipBlocked = Annotated[
     bool, typer.Option("--skip-blocked", help="Leave out objects that the admin may not grant on, and do the rest.")
 ]
 AllowRevoke = Annotated[
-    bool, typer.Option("--allow-revoke", help="Do what takes something away too, such as closing the replica.")
+    bool, typer.Option("--allow-revoke", help="Take away what readers have beyond the spec; close the replica.")
 ]
+AllowDrop = Annotated[bool, typer.Option("--allow-drop", help="Drop roles that were made by a run and left the spec.")]
 Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", min=1, help="How long to wait for the replica.")]
 
 
@@ -95,7 +97,7 @@ def check(context: typer.Context) -> None:
     from replica_access.cli import documents, render
 
     call = Context.of(context)
-    outlook = _look(call, call.spec())
+    outlook = _look(call, call.spec(), Request())
     if call.as_json:
         call.print_json("check", documents.check_document(outlook.checks))
     else:
@@ -120,13 +122,18 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save it too: `apply FILE` does this and nothing else.")
     ] = None,
+    allow_revoke: AllowRevoke = False,
+    allow_drop: AllowDrop = False,
 ) -> None:
-    """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing."""
+    """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing.
+
+    What would be taken away is listed apart. It is done by an `apply` with the same flags.
+    """
     from replica_access.cli import documents, render
 
     call = Context.of(context)
     spec = call.spec()
-    outlook = _look(call, spec)
+    outlook = _look(call, spec, Request(allow_revoke=allow_revoke, allow_drop=allow_drop))
     _require_what_could_be_read(outlook)
     what = outlook.plan
     if out is not None:
@@ -136,11 +143,12 @@ def plan(
     if sql:
         from replica_access.postgres import script
 
-        typer.echo(documents.printable(script.render(what, spec.primary.database)), nl=False)
+        allowed = what.allowed(outlook.request)
+        typer.echo(documents.printable(script.render(allowed, spec.primary.database)), nl=False)
     elif call.as_json:
         call.print_json("plan", documents.plan_document(what))
     else:
-        _print(call, render.plan(what, with_sql=call.verbose > 0))
+        _print(call, render.plan(what, with_sql=call.verbose > 0, request=outlook.request))
         call.print(_summary(what))
     if check_only and what.changes:
         raise Drift(f"{_count(len(what.changes), 'change')} would bring the servers to what the spec says.")
@@ -155,13 +163,13 @@ def apply(
     yes: Yes = False,
     skip_blocked: SkipBlocked = False,
     allow_revoke: AllowRevoke = False,
+    allow_drop: AllowDrop = False,
     timeout: Timeout = 120,
 ) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    _apply(
-        call, call.spec(), yes=yes, skip_blocked=skip_blocked, allow_revoke=allow_revoke, timeout=timeout, saved=saved
-    )
+    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout, saved=saved)
 
 
 def provision(
@@ -177,6 +185,7 @@ def provision(
     yes: Yes = False,
     skip_blocked: SkipBlocked = False,
     allow_revoke: AllowRevoke = False,
+    allow_drop: AllowDrop = False,
     timeout: Timeout = 120,
 ) -> None:
     """The one-off set-up in one command: init where there is no spec, then check, plan, apply and the proof.
@@ -206,7 +215,8 @@ def provision(
         raise UsageError(
             f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
         )
-    _apply(call, call.spec(), yes=yes, skip_blocked=skip_blocked, allow_revoke=allow_revoke, timeout=timeout)
+    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout)
 
 
 def verify(context: typer.Context) -> None:
@@ -228,10 +238,10 @@ def verify(context: typer.Context) -> None:
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
-def _look(call: Context, spec: Spec) -> Outlook:
+def _look(call: Context, spec: Spec, request: Request) -> Outlook:
     from replica_access import workflow
 
-    outlook = workflow.look(spec, workflow.host(spec), call.terminal)
+    outlook = workflow.look(spec, workflow.host(spec), call.terminal, request)
     call.terminal.close()
     return outlook
 
@@ -248,10 +258,10 @@ def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
 def _apply(
     call: Context,
     spec: Spec,
+    request: Request,
     *,
     yes: bool,
     skip_blocked: bool,
-    allow_revoke: bool,
     timeout: int,
     saved: Path | None = None,
 ) -> None:
@@ -260,18 +270,19 @@ def _apply(
 
     reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=timeout * 60)
-    outlook = workflow.look(spec, hosting, call.terminal)
+    outlook = workflow.look(spec, hosting, call.terminal, request)
     call.terminal.close()
     workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
     if reviewed is not None:
         saved_plan.require_same(reviewed, _bound_document(spec, outlook))
-    if not allow_revoke and (left := sum(change.destructive for change in outlook.plan.changes)):
-        outlook = outlook.additive()
-        call.terminal.note(f"{_count(left, 'change')} would take something away: left out without --allow-revoke.")
+    found, outlook = outlook.plan, outlook.allowed()
     what = outlook.plan
+    for takes in ("revoke", "drop"):
+        if left := sum(change.takes == takes and change not in what.changes for change in found.changes):
+            call.terminal.note(f"{_count(left, 'change')} would take something away: left out without --allow-{takes}.")
     if what.changes and not yes:
         if not call.as_json:
-            _print(call, render.plan(what, with_sql=call.verbose > 0))
+            _print(call, render.plan(what, with_sql=call.verbose > 0, request=request))
         call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
     undo = _leave_undo(call.spec_path, what, spec.primary.database)
     applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=reviewed is not None or not yes)

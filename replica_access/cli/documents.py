@@ -14,6 +14,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "changes": [change_document(change) for change in plan.changes],
         "pending": [{"kind": p.kind, "name": p.name, "reason": p.reason} for p in plan.pending],
         "blocked": [{"object": b.object, "reason": b.reason, "fix": b.fix} for b in plan.blocked],
+        "covered": [{"reader": c.reader, "object": c.object, "through": c.through} for c in plan.covered],
         "summary": {
             "changes": len(plan.changes),
             "destructive": sum(change.destructive for change in plan.changes),
@@ -38,6 +39,8 @@ def change_document(change: Change) -> dict[str, Any]:
         else {"service": call.service, "operation": call.operation, "parameters": _plain(call.parameters)},
         "undo": [printable(statement) for statement in change.undo],
         "destructive": change.destructive,
+        "takes": change.takes or None,
+        "acts_as": [shown(role) for role in dict.fromkeys((*change.join, *([change.run_as] if change.run_as else [])))],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
-from replica_access.model import Change, Check, Plan, Proof, ProofCheck, shown
+from replica_access.model import Change, Check, Plan, Proof, ProofCheck, Request, shown
 
 _MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]"}
 SQL_SHOWN = 400
@@ -21,12 +21,23 @@ def checks(found: Iterable[Check]) -> Iterator[str]:
                 yield f"    [cyan]{escaped(_cut(line))}[/]"
 
 
-def plan(what: Plan, *, with_sql: bool) -> Iterator[str]:
-    """Yield the plan under headings, in the order in which it is applied."""
-    yield from _changes("AWS", what.of("aws"), with_sql)
-    yield from _changes("Roles, shared by all databases", what.of("cluster"), with_sql)
-    for database in dict.fromkeys(change.database for change in what.of("database")):
-        yield from _changes(f"Database {shown(database or '')}", what.of("database", database), with_sql)
+def plan(what: Plan, *, with_sql: bool, request: Request) -> Iterator[str]:
+    """Yield the plan under headings, in the order in which it is applied; what is taken away, apart."""
+    additive, taking = what.allowed(Request()), [change for change in what.changes if change.destructive]
+    yield from _changes("AWS", additive.of("aws"), with_sql)
+    yield from _changes("Roles, shared by all databases", additive.of("cluster"), with_sql)
+    for database in dict.fromkeys(change.database for change in additive.of("database")):
+        yield from _changes(f"Database {shown(database or '')}", additive.of("database", database), with_sql)
+    for takes, allowed in (("revoke", request.allow_revoke), ("drop", request.allow_drop)):
+        changes = tuple(change for change in taking if change.takes == takes)
+        title = "Taken away" if allowed else f"Taken away only with --allow-{takes}"
+        yield from _changes(title, changes, with_sql, where=True)
+    if what.covered:
+        yield "[bold]Not granted again[/]"
+        for covered in what.covered:
+            sentence = f"{covered.reader} reads {covered.object} already, through {covered.through}"
+            yield f"  [green]=[/] {escaped(sentence)}"
+        yield ""
     if what.pending:
         yield "[bold]Pending[/]"
         for pending in what.pending:
@@ -41,13 +52,15 @@ def plan(what: Plan, *, with_sql: bool) -> Iterator[str]:
         yield ""
 
 
-def _changes(title: str, changes: tuple[Change, ...], with_sql: bool) -> Iterator[str]:
+def _changes(title: str, changes: tuple[Change, ...], with_sql: bool, *, where: bool = False) -> Iterator[str]:
+    """:param where: say in which database each of them is."""
     if not changes:
         return
     yield f"[bold]{escaped(title)}[/]"
     for change in changes:
         mark = "[red]-[/]" if change.destructive else "[green]+[/]"
-        yield f"  {mark} {escaped(change.summary)}"
+        place = f"{shown(change.database)}: " if where and change.database is not None else ""
+        yield f"  {mark} {escaped(place + change.summary)}"
         if with_sql:
             for statement in change.sql:
                 yield f"      [dim]{escaped(_cut(printable(statement)))};[/]"

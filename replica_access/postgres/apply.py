@@ -16,8 +16,9 @@ import psycopg
 from psycopg import errors as server_errors
 from psycopg.errors import Diagnostic
 
+from replica_access.catalog import Cluster, Membership
 from replica_access.errors import DatabaseError, Drift, LockTimeout, NotEffective
-from replica_access.model import Change, Cluster, Login, Plan, Secret, shown
+from replica_access.model import Change, Login, Plan, Secret, shown
 from replica_access.postgres import statements
 from replica_access.postgres.connect import connect, database_error, run
 from replica_access.postgres.queries import load
@@ -203,7 +204,7 @@ def _warnings(connection: psycopg.Connection[Any]) -> Iterator[list[str]]:
 
 def _statements(connection: psycopg.Connection[Any], change: Change, passwords: Mapping[str, Secret]) -> Iterator[str]:
     if change.password_of is None:
-        yield from change.sql
+        yield from change.sql if change.run_as is None else statements.as_role(change.run_as, change.sql)
         return
     yield statements.alter_password(change.password_of, _verifier(connection, change.password_of, passwords))
 
@@ -219,30 +220,27 @@ def _verifier(connection: psycopg.Connection[Any], user: str, passwords: Mapping
 
 
 def _join(roles: Sequence[str], cluster: Cluster) -> Iterator[str]:
-    """Before PostgreSQL 16 a membership is a membership; since, only its INHERIT option is needed."""
-    admin = cluster.roles[cluster.admin].name
-    new, known = _split(roles, cluster)
-    if new:
-        yield statements.join(new, admin, "rights only" if cluster.version >= 160000 else "")
-    if known:
-        yield statements.join(known, admin, "inherit")
+    """Since PostgreSQL 16 a membership may be without rights, or without SET ROLE: both are needed."""
+    if roles:
+        yes = True if cluster.version >= 160000 else None
+        yield statements.join(roles, cluster.roles[cluster.admin].name, inherit=yes, set_role=yes)
 
 
 def _leave(roles: Sequence[str], cluster: Cluster) -> Iterator[str]:
-    admin = cluster.roles[cluster.admin].name
-    new, known = _split(roles, cluster)
-    if new:
+    """A membership that the admin has granted itself before is put back as it was; any other goes."""
+    admin, known = cluster.roles[cluster.admin].name, _own(cluster)
+    if new := [role for role in roles if role not in known]:
         yield statements.leave(new, admin)
-    if known:
-        yield statements.join(known, admin, "no inherit")
+    for role in roles:
+        if role in known:
+            yield statements.join([role], admin, inherit=known[role].inherit, set_role=known[role].set_role)
 
 
-def _split(roles: Sequence[str], cluster: Cluster) -> tuple[list[str], list[str]]:
-    """Tell roles apart by whether a membership granted by us exists already: that one is altered and put back."""
+def _own(cluster: Cluster) -> dict[str, Membership]:
+    """The memberships of the admin that a GRANT of its own would alter, by role."""
     reach = cluster.reached_from(cluster.admin)
-    ours = {m.role for m in cluster.memberships if m.member == cluster.admin and m.grantor in reach}
-    known = {cluster.roles[role].name for role in ours}
-    return [role for role in roles if role not in known], [role for role in roles if role in known]
+    found = (m for m in cluster.memberships if m.member == cluster.admin and m.grantor in reach)
+    return {cluster.roles[m.role].name: m for m in found}
 
 
 def _own_memberships(connection: psycopg.Connection[Any], roles: Sequence[str], cluster: Cluster) -> list[Any]:

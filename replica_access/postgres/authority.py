@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
-from replica_access.model import PUBLIC, Cluster, Oid, Role, shown
+from replica_access.catalog import Cluster, Role
+from replica_access.model import PUBLIC, Oid, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,36 @@ class Authority:
         if self.options:
             return Refusal(f"{self._me} has no ADMIN OPTION on {shown(role.name)}", shown(role.name))
         return Refusal(f"{self._me} has no CREATEROLE, so it may not join {shown(role.name)}", shown(role.name))
+
+    def refusal_to_become(self, role: Oid) -> Refusal | None:
+        """Return why the admin may not run statements as `role`; ``None`` where it may, if need be after joining it."""
+        found = self.cluster.roles.get(role)
+        if found is None:
+            return Refusal(f"its grantor (role {role}) does not exist any more", "a superuser")
+        if self.admin.superuser or role in self._settable:
+            return None
+        if found.superuser:
+            return Refusal(f"{shown(found.name)}, who granted it, is a superuser", shown(found.name))
+        if found.is_system:
+            return Refusal(f"{shown(found.name)}, who granted it, is a system role", "a superuser")
+        if self.may_grant(found):
+            return None
+        return Refusal(f"{self._me} may not act as {shown(found.name)}, who granted it", shown(found.name))
+
+    def becomes(self, role: Oid) -> tuple[str, ...]:
+        """Return the roles to join so that the admin can run statements as `role`: itself, or none."""
+        ready = self.admin.superuser or role in self._settable
+        return () if ready else (self.cluster.roles[role].name,)
+
+    @cached_property
+    def _settable(self) -> frozenset[Oid]:
+        """The roles that the admin can be with SET ROLE today."""
+        found, todo = set[Oid](), [self.admin.oid]
+        while todo:
+            if (here := todo.pop()) not in found:
+                found.add(here)
+                todo.extend(m.role for m in self.cluster.memberships if m.member == here and m.set_role)
+        return frozenset(found)
 
     def may_grant(self, role: Role) -> bool:
         """Whether the admin may make somebody a member of `role`, itself included."""

@@ -1,40 +1,46 @@
 """Read what a server has: each database in one snapshot, as few statements as it takes, nothing but what matters.
 
-What is read of relations is only what a reader cannot read, so that size costs the server a scan and us nothing.
+What is read of relations is only what some reader lacks or has too much of, so that size costs the server a scan and us
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from replica_access.desired import Rule
-from replica_access.errors import WrongServer
-from replica_access.model import (
-    PUBLIC,
+from replica_access.catalog import (
     Cluster,
+    ColumnGrants,
     Columns,
     Database,
     DatabaseCatalog,
     DefaultPrivileges,
+    Entry,
+    Holdings,
     Membership,
-    Oid,
+    Object,
     Relations,
     Role,
     Schema,
 )
-from replica_access.patterns import is_glob
+from replica_access.desired import Rule
+from replica_access.errors import WrongServer
+from replica_access.model import PUBLIC, Oid
+from replica_access.patterns import Exclusion, likes
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
 
 OLDEST_VERSION = 130000
 
-FEW = 1000
-"""So many relations are looked up by name; beyond, all that a reader was granted is gone through."""
+READ_ALL = "pg_read_all_data"
+"""Whoever has its rights reads every relation, and uses every schema (PostgreSQL 14 and newer)."""
 
 
 def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
@@ -66,98 +72,180 @@ def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
     )
 
 
-def read_database(
-    connection: psycopg.Connection[Any],
-    cluster: Cluster,
-    database: str,
-    readers: Mapping[str, Sequence[Rule]],
-) -> DatabaseCatalog:
-    """Read the database that `connection` is in, in one snapshot.
+def read_holdings(
+    connection: psycopg.Connection[Any], roles: Collection[Oid], databases: Collection[Oid]
+) -> tuple[Holdings, ...]:
+    """Read how much depends on `roles` in all databases; what they may do with relations of `databases` is left out.
 
-    :param readers: for each reader, the rules about it.
+    :raises DatabaseError: the query failed.
+    """
+    if not roles:
+        return ()
+    try:
+        rows = _ask(connection, "catalog_holdings", {"roles": sorted(roles), "databases": sorted(databases)})
+        return tuple(Holdings(*row) for row in rows)
+    except psycopg.Error as error:
+        raise database_error(error, "Reading what depends on the readers") from error
+
+
+def read_shared(
+    connection: psycopg.Connection[Any], version: int, readers: Collection[Oid], holdings: Sequence[Holdings]
+) -> tuple[Object, ...]:
+    """Read the tablespaces and parameters that `readers` hold something on; nothing is asked where that is none.
+
     :raises DatabaseError: a query failed.
     """
-    with _snapshot(connection, f"the catalog of {database}"):
-        defaults = _ask(connection, "catalog_defaults")
-        schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas")}
-        asked = sorted(set(_asked(cluster, schemas, readers)))
-        relations = _ask(
-            connection,
-            "catalog_relations",
-            {"readers": [reader for reader, _ in asked], "schemas": [schema for _, schema in asked]},
+    held = {found.catalog for found in holdings if found.database == 0 and found.kind == "a"}
+    parameters: Mapping[str, Any] = {"readers": sorted(readers)}
+    found: list[Any] = []
+    try:
+        if "pg_tablespace" in held:
+            found += _ask(connection, "catalog_held", {**parameters, "shared": True})
+        if version >= 150000 and "pg_parameter_acl" in held:
+            found += _ask(connection, "catalog_held_parameters", parameters)
+    except psycopg.Error as error:
+        raise database_error(error, "Reading what readers hold on parameters and tablespaces") from error
+    return tuple(_object(row) for row in found)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of one database.
+
+    :param rules: by reader (below zero: a role to be made), what it wants there.
+    :param readers: the roles that exist and of which all that they hold is to be known.
+    :param reach: by reader, the roles whose rights count for it.
+    :param holdings: how much depends on the readers there, and in no database.
+    :param reading_all: the readers that read everything anyway.
+    """
+
+    rules: Mapping[Oid, Sequence[Rule]]
+    readers: frozenset[Oid]
+    reach: Mapping[Oid, frozenset[Oid]]
+    holdings: tuple[Holdings, ...] = ()
+    reading_all: frozenset[Oid] = frozenset()
+
+    @cached_property
+    def exclusions(self) -> tuple[Exclusion, ...]:
+        """Those of relations, and of their columns."""
+        found = (
+            e for rules in self.rules.values() for rule in rules for e in rule.exclusions if e.relation is not None
         )
-        columns = tuple(_columns(connection, cluster, schemas, readers))
-        rows = relations.fetchall()
-        column_grants = dict(_column_grants(connection, rows))
+        return tuple({exclusion.text: exclusion for exclusion in found}.values())
+
+    @property
+    def executes(self) -> bool:
+        return any(rule.execute for rules in self.rules.values() for rule in rules)
+
+    def holds(self, *catalogs: str, columns: bool = False) -> bool:
+        return any(h.catalog in catalogs and h.kind == "a" and h.columns is columns for h in self.holdings)
+
+
+def read_database(connection: psycopg.Connection[Any], database: Database, questions: Questions) -> DatabaseCatalog:
+    """Read the database that `connection` is in, in one snapshot.
+
+    :raises DatabaseError: a query failed.
+    """
+    readers = sorted(questions.readers)
+    with _snapshot(connection, f"the catalog of {database.name}"):
+        defaults = _ask(connection, "catalog_defaults", {"readers": readers})
+        schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas", {"readers": readers})}
+        relations = _ask(connection, "catalog_relations", _about_relations(questions, schemas))
+        columns = _ask_about_columns(connection, questions, schemas)
+        routines = _ask_about_routines(connection, questions, schemas)
+        granted, held = _ask_what_is_held(connection, questions)
+    rows = relations.fetchall()
+    groups = [(row.named, _relations(row)) for row in rows if row.entries is not None]
     return DatabaseCatalog(
-        name=database,
-        owner=cluster.databases[database].owner,
+        name=database.name,
+        owner=database.owner,
         schemas=schemas,
-        default_privileges=tuple(
-            DefaultPrivileges(row.creator, schema, row.kind, frozenset(row.readable_by))
-            for row in defaults
-            for schema in row.schemas
-        ),
-        relations=tuple(
-            Relations(row.reader, row.schema, row.owner, row.total, tuple(sorted((m[1:], m[0]) for m in row.missing)))
-            for row in rows
-        ),
-        columns=columns,
-        column_grants=column_grants,
+        default_privileges=tuple(_defaults(defaults)),
+        owners={(row.schema, row.owner): row.total for row in rows if row.entries is None},
+        relations=tuple(group for named, group in groups if not named),
+        excluded=tuple(group for named, group in groups if named),
+        columns=tuple(_columns(columns, questions, schemas)),
+        column_grants=tuple(_column_grants(granted)),
+        routines=tuple(_object(row) for row in routines),
+        held=tuple(_object(row) for row in held),
     )
 
 
-def _asked(
-    cluster: Cluster, schemas: Mapping[Oid, Schema], readers: Mapping[str, Sequence[Rule]]
-) -> Iterator[tuple[Oid, Oid]]:
-    for name, rules in readers.items():
-        role = cluster.role(name)
-        for schema in schemas.values():
-            if any(rule.wants_schema(schema.name) for rule in rules):
-                yield (role.oid if role else PUBLIC, schema.oid)
-
-
-def _columns(
-    connection: psycopg.Connection[Any],
-    cluster: Cluster,
-    schemas: Mapping[Oid, Schema],
-    readers: Mapping[str, Sequence[Rule]],
-) -> Iterator[Columns]:
-    """Read columns where the spec excludes some, and nothing where it excludes none."""
-    for name, rules in readers.items():
-        exclusions = [e for rule in rules for e in rule.exclusions if e.column is not None and e.relation is not None]
-        asked = [s.oid for s in schemas.values() if any(e.schema.fits(s.name) for e in exclusions)]
-        if not asked:
-            continue
-        role = cluster.role(name)
-        reader = role.oid if role else PUBLIC
-        relations = [str(e.relation) for e in exclusions]
-        globs = any(is_glob(relation) for relation in relations)
-        parameters = {
-            "readers": [reader] * len(asked),
-            "schemas": asked,
-            "relations": None if globs else relations,
-        }
-        for row in _ask(connection, "catalog_columns", parameters):
-            if any(e.has_column_in(schemas[row.schema].name, row.name) for e in exclusions):
-                pairs = tuple(zip(row.columns, row.readable, strict=True))
-                yield Columns(row.reader, row.schema, row.owner, row.name, row.kind, pairs)
-
-
-def _column_grants(
-    connection: psycopg.Connection[Any], relations: Sequence[Any]
-) -> Iterator[tuple[tuple[Oid, Oid, str], tuple[tuple[str, bool], ...]]]:
-    """Read them where there is something to grant to roles that exist, and nothing else."""
-    missing = [row for row in relations if row.missing and row.reader != PUBLIC]
-    if not missing:
-        return
-    names = [name[1:] for row in missing for name in row.missing]
-    parameters = {
-        "readers": sorted({row.reader for row in missing}),
-        "relations": names if len(names) <= FEW else None,
+def _about_relations(questions: Questions, schemas: Mapping[Oid, Schema]) -> Mapping[str, Any]:
+    """Return the parameters of the one query that looks at relations; a role to be made has what PUBLIC has."""
+    wanted = [
+        (max(reader, PUBLIC), schema.oid)
+        for reader, rules in questions.rules.items()
+        for schema in schemas.values()
+        if any(rule.wants_schema(schema.name) for rule in rules)
+    ]
+    wanted = list(dict.fromkeys(wanted))
+    reach = [(reader, role) for reader, reached in questions.reach.items() if reader > PUBLIC for role in reached]
+    excluding = [s.oid for s in schemas.values() if any(e.schema.fits(s.name) for e in questions.exclusions)]
+    return {
+        "readers": sorted(questions.readers),
+        "newcomers": len(questions.rules),
+        "wanted_readers": [reader for reader, _ in wanted],
+        "wanted_schemas": [schema for _, schema in wanted],
+        "reach_readers": [reader for reader, _ in reach],
+        "reach_roles": [role for _, role in reach],
+        "reading_all": sorted(questions.reading_all),
+        "excluding": excluding if questions.readers else [],
+        "patterns": _patterns(questions.exclusions),
     }
-    for row in _ask(connection, "catalog_column_grants", parameters):
-        yield (row.reader, row.schema, row.relation), tuple(zip(row.columns, row.grantable, strict=True))
+
+
+_Rows = Iterable[Any]
+
+
+def _ask_about_columns(
+    connection: psycopg.Connection[Any], questions: Questions, schemas: Mapping[Oid, Schema]
+) -> _Rows:
+    """Ask where the spec excludes columns, and nothing where it excludes none."""
+    exclusions = [e for e in questions.exclusions if e.column is not None and e.relation is not None]
+    asked = [schema.oid for schema in schemas.values() if any(e.schema.fits(schema.name) for e in exclusions)]
+    if not asked:
+        return ()
+    return _ask(connection, "catalog_columns", {"schemas": asked, "patterns": _patterns(exclusions)})
+
+
+def _patterns(exclusions: Iterable[Exclusion]) -> list[str]:
+    return [pattern for exclusion in exclusions if exclusion.relation for pattern in likes(exclusion.relation)]
+
+
+def _ask_about_routines(
+    connection: psycopg.Connection[Any], questions: Questions, schemas: Mapping[Oid, Schema]
+) -> _Rows:
+    if not questions.executes:
+        return ()
+    executing = [rule for rules in questions.rules.values() for rule in rules if rule.execute]
+    asked = [schema.oid for schema in schemas.values() if any(rule.wants_schema(schema.name) for rule in executing)]
+    return _ask(connection, "catalog_routines", {"schemas": asked})
+
+
+def _ask_what_is_held(connection: psycopg.Connection[Any], questions: Questions) -> tuple[_Rows, _Rows]:
+    """Ask for details where something is known to be held, and nothing else."""
+    readers: Mapping[str, Any] = {"readers": sorted(questions.readers)}
+    granted: _Rows = ()
+    held: _Rows = ()
+    if questions.holds("pg_class", columns=True):
+        granted = _ask(connection, "catalog_column_grants", readers)
+    if questions.holds(*_HELD):
+        held = _ask(connection, "catalog_held", {**readers, "shared": False})
+    return granted, held
+
+
+_HELD = (
+    "pg_proc",
+    "pg_type",
+    "pg_language",
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_largeobject",
+)
+
+
+# --- transactions ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -181,6 +269,9 @@ def _ask(
     return connection.cursor(row_factory=namedtuple_row).execute(load(query), parameters or {})
 
 
+# --- rows to values --------------------------------------------------------------------------------------------------
+
+
 def _role(row: Any) -> Role:
     values = row._asdict()
     values["settings"] = dict(setting.partition("=")[::2] for setting in row.settings)
@@ -188,16 +279,63 @@ def _role(row: Any) -> Role:
 
 
 def _database(row: Any) -> Database:
+    entries = _entries(row.entries)
     return Database(
         oid=row.oid,
         name=row.name,
         owner=row.owner,
-        connect=frozenset(row.connect),
-        create=frozenset(row.create),
+        connect=frozenset(e.grantee for e in entries if e.privilege == "CONNECT"),
+        create=frozenset(e.grantee for e in entries if e.privilege == "CREATE"),
         allows_connections=row.allows_connections,
         default_acl=row.default_acl,
+        entries=entries,
     )
 
 
 def _schema(row: Any) -> Schema:
-    return Schema(row.oid, row.name, row.owner, frozenset(row.usage), frozenset(row.create))
+    return Schema(row.oid, row.name, row.owner, frozenset(row.usage), frozenset(row.create), _entries(row.entries))
+
+
+def _defaults(rows: _Rows) -> Iterator[DefaultPrivileges]:
+    for row in rows:
+        readable_by, entries = frozenset(row.readable_by), _entries(row.entries)
+        for schema in row.schemas:
+            yield DefaultPrivileges(row.creator, schema, row.kind, readable_by, entries)
+
+
+def _relations(row: Any) -> Relations:
+    names = tuple(sorted((name[1:], name[0]) for name in row.names))
+    entries = _entries(row.entries)
+    return Relations(row.schema, row.owner, row.sequences, row.total, entries, names, frozenset(row.crowded))
+
+
+def _columns(rows: _Rows, questions: Questions, schemas: Mapping[Oid, Schema]) -> Iterator[Columns]:
+    for row in rows:
+        if any(e.has_column_in(schemas[row.schema].name, row.name) for e in questions.exclusions):
+            readable_by = (frozenset(map(int, grantees.split())) for grantees in row.column_readable_by)
+            yield Columns(
+                schema=row.schema,
+                owner=row.owner,
+                relation=row.name,
+                kind=row.kind,
+                readable_by=frozenset(row.readable_by),
+                columns=tuple(zip(row.columns, readable_by, strict=True)),
+            )
+
+
+def _column_grants(rows: _Rows) -> Iterator[ColumnGrants]:
+    for row in rows:
+        entries = tuple(zip(row.columns, _entries(row.entries), strict=True))
+        yield ColumnGrants(row.schema, row.owner, row.relation, row.kind, entries)
+
+
+def _object(row: Any) -> Object:
+    return Object(row.kind, row.schema, row.owner, row.name, row.identity, _entries(row.entries))
+
+
+def _entries(texts: Iterable[str]) -> tuple[Entry, ...]:
+    """Read entries as the queries write them: grantee, grantor, grantable, privilege, with spaces between."""
+    return tuple(
+        Entry(int(grantee), int(grantor), privilege, grantable == "t")
+        for grantee, grantor, grantable, privilege in (text.split(" ", 3) for text in texts)
+    )

@@ -2,91 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from replica_access.desired import Desired, Rule
-from replica_access.model import (
-    KINDS,
-    PUBLIC,
-    BlockedObject,
-    Change,
-    Cluster,
-    DatabaseCatalog,
-    Oid,
-    Pending,
-    Plan,
-    Schema,
-    shown,
-)
+from replica_access.catalog import Cluster, DatabaseCatalog, Relations, Role, Schema
+from replica_access.desired import Desired
+from replica_access.model import KINDS, BlockedObject, Change, Covered, Oid, Pending, Plan, Request, shown
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
 from replica_access.postgres.diff_columns import diff_columns, partly_wanted
 from replica_access.postgres.diff_future import diff_future
-from replica_access.postgres.scene import Scene, blocked, count, shortened
+from replica_access.postgres.diff_revoke import diff_revoke
+from replica_access.postgres.diff_revoke_future import own_defaults
+from replica_access.postgres.diff_routines import diff_routines
+from replica_access.postgres.scene import Scene, blocked, count, for_departed, scene, shortened
 
 CHUNK = 1000
 """Relations named in one GRANT: long lists are several times faster than ALL TABLES IN SCHEMA, and exact."""
 
 
-def diff_database(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog) -> Plan:
-    """Return what the readers of the spec lack in the database of `catalog`, and what stands in the way."""
+def diff_database(
+    desired: Desired,
+    cluster: Cluster,
+    catalog: DatabaseCatalog,
+    request: Request = Request(),  # noqa: B008
+) -> Plan:
+    """Return what the readers of the spec lack in the database of `catalog`, and what they have too much.
+
+    :param cluster: as it will be when the roles of the spec are there.
+    """
     authority = Authority(cluster)
-    plan = Plan()
-    for reader, rules in _by_reader(desired.rules.get(catalog.name, ())):
+    wanting = {rule.reader for rule in desired.rules.get(catalog.name, ())}
+    missing, beyond = Plan(), Plan()
+    for reader in desired.names:
         role = cluster.role(reader)
-        if role is not None and role.superuser:
+        if role is None or role.superuser:
             continue  # no reader: the diff of the roles says so
-        scene = Scene(
-            reader=reader,
-            oid=role.oid if role else PUBLIC,
-            reached=cluster.reached_from(role.oid) if role else frozenset(),
-            rules=rules,
-            cluster=cluster,
-            catalog=catalog,
-            authority=authority,
-        )
-        plan += _usage(scene)
-        plan += _select(scene)
-        plan += diff_columns(scene)
-        plan += diff_future(scene)
-        plan += Plan(pending=tuple(_missing_schemas(scene)))
+        here = scene(role, desired, catalog, authority, request)
+        if reader in wanting:
+            missing += _usage(here)
+            missing += _select(here)
+            missing += diff_columns(here)
+            missing += diff_routines(here)
+            missing += diff_future(here)
+            missing += Plan(pending=tuple(_missing_schemas(here)))
+        beyond += diff_revoke(here)
+    return missing + beyond
+
+
+def diff_left_behind(
+    departed: Sequence[Role], desired: Desired, cluster: Cluster, catalog: DatabaseCatalog, request: Request
+) -> Plan:
+    """Return what takes all privileges in a database from roles that have left, and those that they give by default."""
+    authority, plan = Authority(cluster), Plan()
+    for role in departed:
+        here = for_departed(scene(role, desired, catalog, authority, request))
+        plan += diff_revoke(here)
+        plan += own_defaults(here, [row for row in catalog.default_privileges if row.creator == role.oid])
     return plan
 
 
-def _by_reader(rules: Iterable[Rule]) -> Iterator[tuple[str, tuple[Rule, ...]]]:
-    found: dict[str, list[Rule]] = {}
-    for rule in rules:
-        found.setdefault(rule.reader, []).append(rule)
-    return ((reader, tuple(group)) for reader, group in found.items())
-
-
-def _missing_schemas(scene: Scene) -> Iterator[Pending]:
-    names = {schema.name for schema in scene.catalog.schemas.values()}
-    for rule in scene.rules:
+def _missing_schemas(here: Scene) -> Iterator[Pending]:
+    names = {schema.name for schema in here.catalog.schemas.values()}
+    for rule in here.rules:
         for pattern in rule.schemas:
-            if pattern not in names and not is_glob(pattern):
-                reason = f"no such schema yet; {shown(scene.reader)} gets it at the next run"
-                yield Pending("schema", f"{shown(scene.catalog.name)}.{shown(pattern)}", reason)
+            if pattern not in names and not is_glob(pattern) and here.request.schema in {None, pattern}:
+                reason = f"no such schema yet; {shown(here.reader)} gets it at the next run"
+                yield Pending("schema", f"{shown(here.catalog.name)}.{shown(pattern)}", reason)
 
 
 # --- USAGE on schemas ------------------------------------------------------------------------------------------------
 
 
-def _usage(scene: Scene) -> Plan:
+def _usage(here: Scene) -> Plan:
     """What only PUBLIC gives does not count: it ends the day somebody revokes it from PUBLIC."""
-    authority, reader = scene.authority, scene.reader
+    authority, reader = here.authority, here.reader
     allowed: list[Schema] = []
     stuck: list[BlockedObject] = []
     owners: list[Oid] = []
-    for schema in scene.catalog.schemas.values():
-        if not scene.wants_schema(schema.name) or schema.usage & scene.reached:
+    for schema in here.catalog.schemas.values():
+        if not here.wants_schema(schema.name) or _may_use(here, schema):
             continue
-        owner = authority.owner_of(schema.owner, scene.catalog.owner)
+        owner = authority.owner_of(schema.owner, here.catalog.owner)
         if refusal := authority.refusal(owner):
-            what = f"schema {shown(scene.catalog.name)}.{shown(schema.name)}"
+            what = f"schema {shown(here.catalog.name)}.{shown(schema.name)}"
             stuck.append(blocked(what, refusal, statements.usage_on("GRANT", [schema.name], reader)))
         else:
             allowed.append(schema)
@@ -96,7 +97,7 @@ def _usage(scene: Scene) -> Plan:
     names = [schema.name for schema in allowed]
     change = Change(
         scope="database",
-        database=scene.catalog.name,
+        database=here.catalog.name,
         action="grant usage",
         object=shortened(names),
         summary=f"let {shown(reader)} use {count(len(names), 'schema')}: {shortened(names)}",
@@ -107,6 +108,14 @@ def _usage(scene: Scene) -> Plan:
     return Plan((change,), blocked=tuple(stuck))
 
 
+def _may_use(here: Scene, schema: Schema) -> bool:
+    return (
+        here.reads_all
+        or not schema.usage.isdisjoint(here.counting)
+        or any(rule.wants_schema(schema.name) for rule in here.group_rules)
+    )
+
+
 # --- SELECT on relations ---------------------------------------------------------------------------------------------
 
 
@@ -115,82 +124,129 @@ class _Relation(NamedTuple):  # made a hundred thousand times, and cheaper than 
     name: str
     kind: str
     owner: Oid
+    crowded: bool
 
     @property
     def is_sequence(self) -> bool:
         return self.kind == "S"
 
 
-def _select(scene: Scene) -> Plan:
+def _select(here: Scene) -> Plan:
+    """Return SELECT on relations that are wanted whole: with them, each new column will be readable, too.
+
+    What PUBLIC gives on a relation does count: somebody chose it for this one.
+    """
+    covered: dict[tuple[Oid, str], int] = {}
+    wanted = list(_unreadable(here, covered))
+    places = {relation[::3]: relation for relation in wanted}  # by schema and owner: there are few of them
+    refusals = {place: here.refusal(relation.owner, relation.schema) for place, relation in places.items()}
     allowed: list[_Relation] = []
     refused: dict[Refusal, list[_Relation]] = {}
-    refusals: dict[tuple[Oid, Oid], Refusal | None] = {}
-    for relation in _unreadable(scene):
-        place = (relation.owner, relation.schema.oid)
-        if place not in refusals:
-            refusals[place] = scene.refusal(relation.owner, relation.schema)
-        if refusal := refusals[place]:
+    for relation in wanted:
+        if refusal := _FULL if relation.crowded else refusals[relation[::3]]:
             refused.setdefault(refusal, []).append(relation)
         else:
             allowed.append(relation)
     changes = [
-        _select_change(scene, chunk)
+        _select_change(here, chunk)
         for is_sequence in (False, True)
         for chunk in _chunks([relation for relation in allowed if relation.is_sequence is is_sequence])
     ]
     stuck = [
-        _blocked_select(scene, refusal, chunk) for refusal, relations in refused.items() for chunk in _chunks(relations)
+        _blocked_select(here, refusal, chunk) for refusal, relations in refused.items() for chunk in _chunks(relations)
     ]
-    return Plan(tuple(changes), blocked=tuple(stuck))
+    return Plan(tuple(changes), blocked=tuple(stuck), covered=tuple(_covered(here, covered)))
 
 
-def _unreadable(scene: Scene) -> Iterator[_Relation]:
-    """Yield what the rules want and the reader cannot read, by schema and name."""
-    schemas = scene.catalog.schemas
-    partial = {(found.schema, found.relation) for found, _ in partly_wanted(scene)}
-    groups = [group for group in scene.catalog.relations if group.reader == scene.oid and group.missing]
+_FULL = Refusal("its list of privileges is nearly as long as a row of pg_class may be (8 kB)", "")
+_WAY_OUT = (
+    "-- give it to a group that is in the list already, and put the readers into that group;"
+    " or revoke it from roles that need it no more: \\dp shows them"
+)
+
+
+def _unreadable(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[_Relation]:
+    """Yield what the rules want and the reader cannot read, by schema and name.
+
+    :param covered: what it reads by other ways, by schema and way: how much; added to.
+    """
+    schemas = here.catalog.schemas
+    partial = {(found.schema, found.relation) for found, _ in partly_wanted(here)}
+    groups = [group for group in here.catalog.relations if here.wants_schema(schemas[group.schema].name)]
     for oid, of_schema in groupby(sorted(groups, key=lambda g: schemas[g.schema].name), lambda g: g.schema):
-        schema = schemas[oid]
-        wanting = [rule for rule in scene.rules if rule.wants_schema(schema.name)]
+        schema, found = schemas[oid], list[_Relation]()
         # A rule that excludes nothing in this schema wants all of it: then no name has to be looked at.
+        wanting = [rule for rule in here.rules if rule.wants_schema(schema.name)]
         whole = any(not any(e.relation and e.schema.fits(schema.name) for e in rule.exclusions) for rule in wanting)
-        found = [
-            _Relation(schema, name, kind, group.owner)
-            for group in of_schema
-            for name, kind in group.missing
-            if whole
-            or ((oid, name) not in partial and any(not rule.excludes_relation(schema.name, name) for rule in wanting))
-        ]
+        of_groups = [rule for rule in here.group_rules if rule.wants_schema(schema.name)]
+        for group in of_schema:
+            if way := _way(here, group):
+                if way != shown(here.reader):
+                    covered[oid, way] = covered.get((oid, way), 0) + group.total
+                continue
+            found += [
+                _Relation(schema, name, kind, group.owner, name in group.crowded)
+                for name, kind in group.names
+                if (
+                    whole
+                    or (
+                        (oid, name) not in partial
+                        and any(not rule.excludes_relation(schema.name, name) for rule in wanting)
+                    )
+                )
+                and not any(
+                    rule.wants_relation(schema.name, name) and not rule.looks_at_columns(schema.name, name)
+                    for rule in of_groups
+                )
+            ]
         yield from sorted(found, key=lambda relation: relation.name)
 
 
-def _select_change(scene: Scene, relations: Sequence[_Relation]) -> Change:
-    reader = scene.reader
+def _way(here: Scene, group: Relations) -> str:
+    """Return by which way the reader reads relations of `group`; empty where by none."""
+    holders = {entry.grantee for entry in group.entries if entry.privilege == "SELECT"}
+    if here.oid in holders:
+        return shown(here.reader)
+    return "pg_read_all_data" if here.reads_all else here.ways(holders)
+
+
+def _covered(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[Covered]:
+    for (schema, way), total in covered.items():
+        what = f"{count(total, 'relation')} in {shown(here.catalog.name)}.{shown(here.catalog.schemas[schema].name)}"
+        yield Covered(shown(here.reader), what, way)
+
+
+def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
+    reader = here.reader
     names = [(relation.schema.name, relation.name) for relation in relations]
     sequences = relations[0].is_sequence
     owners = dict.fromkeys(relation.owner for relation in relations)
     schemas = {relation.schema.oid: relation.schema for relation in relations}
     return Change(
         scope="database",
-        database=scene.catalog.name,
+        database=here.catalog.name,
         action="grant select",
         object=".".join(map(shown, names[0])) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
-        undo=(*_kept_columns(scene, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
-        join=scene.joins(owners, schemas.values()),
+        undo=(*_kept_columns(here, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
+        join=here.joins(owners, schemas.values()),
     )
 
 
-def _kept_columns(scene: Scene, relations: Sequence[_Relation]) -> Iterator[str]:
+def _kept_columns(here: Scene, relations: Sequence[_Relation]) -> Iterator[str]:
     """Yield what gives back the columns that a REVOKE of the whole relation takes away with it."""
-    grants = scene.catalog.column_grants
-    for relation in relations if grants else ():
-        granted = grants.get((scene.oid, relation.schema.oid, relation.name), ())
+    granted = {(found.schema, found.relation): found for found in here.catalog.column_grants}
+    for relation in relations if granted else ():
+        if (found := granted.get((relation.schema.oid, relation.name))) is None:
+            continue
         for grantable in (False, True):
-            if columns := [column for column, with_option in granted if with_option is grantable]:
+            columns = [
+                column for column, entry in found.entries if entry == (here.oid, found.owner, "SELECT", grantable)
+            ]
+            if columns:
                 name = (relation.schema.name, relation.name)
-                yield statements.select_columns_on("GRANT", name, columns, scene.reader, grantable=grantable)
+                yield statements.select_columns_on("GRANT", name, columns, here.reader, grantable=grantable)
 
 
 def _described(relations: Sequence[_Relation]) -> str:
@@ -206,13 +262,16 @@ def _described(relations: Sequence[_Relation]) -> str:
     return f"{kinds} in {shortened(list(dict.fromkeys(relation.schema.name for relation in relations)))}"
 
 
-def _blocked_select(scene: Scene, refusal: Refusal, relations: Sequence[_Relation]) -> BlockedObject:
+def _blocked_select(here: Scene, refusal: Refusal, relations: Sequence[_Relation]) -> BlockedObject:
+    what = f"{shown(here.catalog.name)}: {_described(relations)}"
+    if refusal is _FULL:
+        return BlockedObject(what, f"cannot be granted to {shown(here.reader)}: {refusal.reason}", _WAY_OUT)
     fixes = [
-        statements.select_on("GRANT", names, scene.reader, sequences=sequences)
+        statements.select_on("GRANT", names, here.reader, sequences=sequences)
         for sequences in (False, True)
         if (names := [(r.schema.name, r.name) for r in relations if r.is_sequence is sequences])
     ]
-    return blocked(f"{shown(scene.catalog.name)}: {_described(relations)}", refusal, ";\n".join(fixes))
+    return blocked(what, refusal, ";\n".join(fixes))
 
 
 def _chunks(relations: Sequence[_Relation]) -> Iterator[Sequence[_Relation]]:

@@ -10,143 +10,196 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 
+from replica_access.catalog import DefaultPrivileges
 from replica_access.desired import Rule
 from replica_access.model import PUBLIC, Change, Oid, Pending, Plan, shown
-from replica_access.patterns import is_glob
+from replica_access.patterns import Exclusion, is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.scene import Scene, blocked, count, shortened
-from replica_access.postgres.statements import ReadKind
 
 ANYWHERE: Oid = 0
 """The schema of a default privilege that holds in every schema, those of tomorrow too."""
 
-_KINDS: Mapping[str, ReadKind] = {"r": "TABLES", "S": "SEQUENCES", "n": "SCHEMAS"}
+KINDS: Mapping[str, tuple[str, str]] = {
+    "r": ("SELECT", "TABLES"),
+    "S": ("SELECT", "SEQUENCES"),
+    "n": ("USAGE", "SCHEMAS"),
+    "f": ("EXECUTE", "ROUTINES"),
+    "T": ("USAGE", "TYPES"),
+}
+"""By pg_default_acl.defaclobjtype, what a reader needs of it, and what ALTER DEFAULT PRIVILEGES calls it."""
+
+PUBLIC_BY_DEFAULT = frozenset({"f", "T"})
+"""Where there is no row that says otherwise, everybody may use these."""
 
 Wanted = tuple[Oid, Oid, str]
 """(creator, schema or ANYWHERE, kind as in pg_default_acl)"""
 
 
-def diff_future(scene: Scene) -> Plan:
+def diff_future(here: Scene) -> Plan:
     """Return the default privileges that are missing, one change a creator, and what they cannot do."""
-    who = scene.reached | {PUBLIC}
-    covered = {(row.creator, row.schema, row.kind) for row in scene.catalog.default_privileges if row.readable_by & who}
-    wanted = dict.fromkeys(want for rule in scene.rules if rule.future for want in _wanted(rule, scene))
+    covered = {(row.creator, row.schema, row.kind) for row in here.catalog.default_privileges if _covers(here, row)}
+    anywhere = {(row.creator, row.kind) for row in here.catalog.default_privileges if row.schema == ANYWHERE}
+    of_groups = {want for rule in here.group_rules if rule.future for want in _wanted(rule, here)}
+    wanted = dict.fromkeys(want for rule in here.rules if rule.future for want in _wanted(rule, here))
     missing = [
         (creator, schema, kind)
         for creator, schema, kind in wanted
-        if creator not in scene.reached  # what it makes, the reader has the rights of its owner on
-        and (creator, schema, kind) not in covered
-        and (creator, ANYWHERE, kind) not in covered
+        if creator not in here.reached  # what it makes, the reader has the rights of its owner on
+        and not {(creator, schema, kind), (creator, ANYWHERE, kind)} & covered
+        and not {(creator, schema, kind), (creator, ANYWHERE, kind)} & of_groups
         and (schema == ANYWHERE or (creator, ANYWHERE, kind) not in wanted)
+        and not (kind in PUBLIC_BY_DEFAULT and (creator, kind) not in anywhere)
     ]
-    plan = Plan(pending=tuple(note for rule in scene.rules if rule.future for note in _notes(rule, scene)))
-    roles = scene.cluster.roles
+    plan = Plan(pending=tuple(note for rule in here.rules if rule.future for note in _notes(rule, here)))
+    roles = here.cluster.roles
     for creator, of_creator in groupby(sorted(missing, key=lambda m: roles[m[0]].name), lambda m: m[0]):
-        plan += _change(scene, creator, list(of_creator))
+        plan += _change(here, creator, list(of_creator))
     return plan
 
 
-def _wanted(rule: Rule, scene: Scene) -> Iterator[Wanted]:
+def _covers(here: Scene, row: DefaultPrivileges) -> bool:
+    who = here.counting | {PUBLIC}
+    if here.request.allow_revoke and not any(wants_default(rule, here, row) for rule in here.rules):
+        who = who - {here.oid}  # that goes
+    return not row.readable_by.isdisjoint(who)
+
+
+def wants_default(rule: Rule, here: Scene, row: DefaultPrivileges) -> bool:
+    """Whether the spec lets the reader use what the row is about; whichever creator, where the spec names none."""
+    if not rule.future:
+        return False
+    creator = here.cluster.roles.get(row.creator)
+    if not isinstance(rule.creators, str) and (creator is None or creator.name not in rule.creators):
+        return False
+    if row.kind in PUBLIC_BY_DEFAULT and not rule.execute:
+        return False
+    if row.schema == ANYWHERE:
+        return rule.everywhere
+    schema = here.catalog.schemas.get(row.schema)
+    return schema is not None and rule.wants_schema(schema.name)
+
+
+def _wanted(rule: Rule, here: Scene) -> Iterator[Wanted]:
     """Yield the narrowest default privileges that do the job: anywhere only where schemas of tomorrow are meant."""
-    creators = _creators(rule, scene)
+    creators = _creators(rule, here)
+    kinds = [kind for kind in KINDS if rule.execute or kind not in PUBLIC_BY_DEFAULT]
     if rule.everywhere:
         for creator in dict.fromkeys(creator for found in creators.values() for creator in found):
-            for kind in _KINDS:
+            for kind in kinds:
                 yield creator, ANYWHERE, kind
     else:
         for schema, found in creators.items():
             for creator in found:
-                yield creator, schema, "r"
-                yield creator, schema, "S"
+                for kind in kinds:
+                    if kind != "n":
+                        yield creator, schema, kind
 
 
-def _creators(rule: Rule, scene: Scene) -> dict[Oid, list[Oid]]:
+def _creators(rule: Rule, here: Scene) -> dict[Oid, list[Oid]]:
     """Return who makes objects in each wanted schema, and under ANYWHERE who may make schemas."""
-    catalog = scene.catalog
+    catalog = here.catalog
     wanted = [schema for schema in catalog.schemas.values() if rule.wants_schema(schema.name)]
     if not isinstance(rule.creators, str):
-        named = [role.oid for name in rule.creators if (role := scene.cluster.role(name))]
+        named = [role.oid for name in rule.creators if (role := here.cluster.role(name))]
         return {schema.oid: named for schema in wanted} | ({ANYWHERE: named} if rule.everywhere else {})
-    members_of = cache(scene.cluster.members_of)  # the same few roles hold CREATE in every schema
+    members_of = cache(here.cluster.members_of)  # the same few roles hold CREATE in every schema
     owners: dict[Oid, set[Oid]] = {}
-    for group in catalog.relations:
-        owners.setdefault(group.schema, set()).add(_somebody(group.owner, scene))
+    for place, owner in catalog.owners:
+        owners.setdefault(place, set()).add(_somebody(owner, here))
     found = {}
     for schema in wanted:
-        holders = _with_members(schema.create | {schema.owner}, scene, members_of)
-        found[schema.oid] = _plausible([*sorted(owners.get(schema.oid, ())), *holders], scene)
+        holders = _with_members(schema.create | {schema.owner}, here, members_of)
+        found[schema.oid] = _plausible([*sorted(owners.get(schema.oid, ())), *holders], here)
     if rule.everywhere:
-        holders = _with_members(scene.cluster.databases[catalog.name].create, scene, members_of)
-        found[ANYWHERE] = _plausible(holders, scene)
+        holders = _with_members(here.cluster.databases[catalog.name].create, here, members_of)
+        found[ANYWHERE] = _plausible(holders, here)
     return found
 
 
-def _with_members(holders: Iterable[Oid], scene: Scene, members_of: Callable[[Oid], frozenset[Oid]]) -> list[Oid]:
+def _with_members(holders: Iterable[Oid], here: Scene, members_of: Callable[[Oid], frozenset[Oid]]) -> list[Oid]:
     """Return the holders of CREATE, then whoever has it through them; PUBLIC is nobody in particular."""
-    direct = sorted({_somebody(holder, scene) for holder in holders if holder != PUBLIC})
+    direct = sorted({_somebody(holder, here) for holder in holders if holder != PUBLIC})
     return [*direct, *sorted({member for holder in direct for member in members_of(holder)})]
 
 
-def _somebody(role: Oid, scene: Scene) -> Oid:
-    return scene.authority.owner_of(role, scene.catalog.owner)
+def _somebody(role: Oid, here: Scene) -> Oid:
+    return here.authority.owner_of(role, here.catalog.owner)
 
 
-def _plausible(candidates: Iterable[Oid], scene: Scene) -> list[Oid]:
+def _plausible(candidates: Iterable[Oid], here: Scene) -> list[Oid]:
     """Leave out superusers and system roles: nobody made them creators by name."""
-    roles = (scene.cluster.roles.get(oid) for oid in dict.fromkeys(candidates))
+    roles = (here.cluster.roles.get(oid) for oid in dict.fromkeys(candidates))
     return [role.oid for role in roles if role and not role.superuser and not role.is_system]
 
 
-def _change(scene: Scene, creator: Oid, missing: Sequence[Wanted]) -> Plan:
-    name, database = scene.cluster.roles[creator].name, shown(scene.catalog.name)
+def _change(here: Scene, creator: Oid, missing: Sequence[Wanted]) -> Plan:
+    name, database = here.cluster.roles[creator].name, shown(here.catalog.name)
     schemas_of = {
-        kind: [scene.catalog.schemas[schema].name for _, schema, of_kind in missing if of_kind == kind and schema]
-        for kind in _KINDS
+        kind: [here.catalog.schemas[schema].name for _, schema, of_kind in missing if of_kind == kind and schema]
+        for kind in KINDS
         if any(of_kind == kind for _, _, of_kind in missing)
     }
-    sql = [statements.default_read("GRANT", name, s, _KINDS[kind], scene.reader) for kind, s in schemas_of.items()]
-    undo = [statements.default_read("REVOKE", name, s, _KINDS[kind], scene.reader) for kind, s in schemas_of.items()]
+    sql = [_statement("GRANT", name, kind, schemas, here.reader) for kind, schemas in schemas_of.items()]
+    undo = [_statement("REVOKE", name, kind, schemas, here.reader) for kind, schemas in schemas_of.items()]
     schemas = list(dict.fromkeys(schema for found in schemas_of.values() for schema in found))
     where = f"in {shortened(schemas)}" if schemas else f"anywhere in {database}"
-    words = [_KINDS[kind].lower() for kind in schemas_of]
+    words = [KINDS[kind][1].lower() for kind in schemas_of]
     what = f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
-    if refusal := scene.authority.refusal(creator):
+    if refusal := here.authority.refusal(creator):
         return Plan(blocked=(blocked(f"{database}: what {shown(name)} makes {where}", refusal, ";\n".join(sql)),))
     change = Change(
         scope="database",
-        database=scene.catalog.name,
+        database=here.catalog.name,
         action="grant default privileges",
         object=shown(name),
-        summary=f"let {shown(scene.reader)} read {what} that {shown(name)} makes {where}, from now on",
+        summary=f"let {shown(here.reader)} read {what} that {shown(name)} makes {where}, from now on",
         sql=tuple(sql),
         undo=tuple(undo),
-        join=scene.authority.joins([creator]),
+        join=here.authority.joins([creator]),
     )
     return Plan((change,))
+
+
+def _statement(verb: statements.Verb, creator: str, kind: str, schemas: Sequence[str], reader: str) -> str:
+    privilege, objects = KINDS[kind]
+    return statements.default(verb, [privilege], objects, reader, creator=creator, schemas=schemas)
 
 
 # --- what default privileges cannot do -------------------------------------------------------------------------------
 
 
-def _notes(rule: Rule, scene: Scene) -> Iterator[Pending]:
+def _notes(rule: Rule, here: Scene) -> Iterator[Pending]:
     """Yield what is not covered, so that nobody counts on it."""
     for exclusion in rule.exclusions:
-        if exclusion.relation is not None and not exclusion.relation.exact and is_glob(exclusion.relation):
-            reason = "a default privilege cannot except a table: a new one that fits is readable until it is revoked"
-            yield Pending("exclusion", f"{shown(scene.catalog.name)}: {shown(exclusion.text)}", reason)
+        if what := _may_come(rule, exclusion, here):
+            reason = (
+                f"a default privilege cannot except a {what}: a new one that fits is readable until"
+                " `grant` or `apply` with --allow-revoke takes it away"
+            )
+            yield Pending("exclusion", f"{shown(here.catalog.name)}: {shown(exclusion.text)}", reason)
     if isinstance(rule.creators, str):
-        for owner, number in _superuser_owners(rule, scene).items():
-            has = f"a superuser, owns {count(number, 'relation')} in {shown(scene.catalog.name)}"
+        for owner, number in _superuser_owners(rule, here).items():
+            has = f"a superuser, owns {count(number, 'relation')} in {shown(here.catalog.name)}"
             reason = f"{has}; what it makes next is not covered unless creators names it"
-            yield Pending("creator", shown(scene.cluster.roles[owner].name), reason)
+            yield Pending("creator", shown(here.cluster.roles[owner].name), reason)
 
 
-def _superuser_owners(rule: Rule, scene: Scene) -> dict[Oid, int]:
+def _may_come(rule: Rule, exclusion: Exclusion, here: Scene) -> str:
+    """Return what could be made that the exclusion means: ``table``, ``schema`` or, where nothing could, nothing."""
+    if exclusion.relation is not None:
+        return "table" if is_glob(exclusion.relation) and not exclusion.relation.exact else ""
+    exists = any(schema.name == exclusion.schema for schema in here.catalog.schemas.values())
+    pattern = is_glob(exclusion.schema) and not exclusion.schema.exact
+    return "schema" if rule.everywhere and (pattern or not exists) else ""
+
+
+def _superuser_owners(rule: Rule, here: Scene) -> dict[Oid, int]:
     found: dict[Oid, int] = {}
-    for group in scene.catalog.relations:
-        role = scene.cluster.roles.get(group.owner)
-        if role is None or not role.superuser or role.is_system or group.reader != scene.oid:
+    for (schema, owner), total in here.catalog.owners.items():
+        role = here.cluster.roles.get(owner)
+        if role is None or not role.superuser or role.is_system:
             continue
-        if rule.wants_schema(scene.catalog.schemas[group.schema].name):
-            found[group.owner] = found.get(group.owner, 0) + group.total
+        if rule.wants_schema(here.catalog.schemas[schema].name):
+            found[owner] = found.get(owner, 0) + total
     return found

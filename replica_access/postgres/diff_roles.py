@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from replica_access.catalog import Cluster, Database, Role
 from replica_access.desired import Desired, WantedRole
-from replica_access.model import BlockedObject, Change, Cluster, Database, Oid, Pending, Plan, Role, shown
+from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, Request, shown
 from replica_access.postgres import parameters, statements
 from replica_access.postgres.authority import Authority
+from replica_access.postgres.foresight import foresee
 from replica_access.postgres.scene import blocked, shortened
 
 FORBIDDEN = ("superuser", "create_role", "create_db", "replication", "bypass_rls")
@@ -39,19 +41,23 @@ def diff_roles(desired: Desired, cluster: Cluster, stored_passwords: frozenset[s
     return plan
 
 
-def diff_connect(desired: Desired, cluster: Cluster) -> Plan:
+def diff_connect(desired: Desired, cluster: Cluster, request: Request) -> Plan:
     """Return the CONNECT privileges that are missing, one change a reader.
 
     What only PUBLIC gives does not count: it would end the day somebody revokes it from PUBLIC, as one should.
     """
     authority = Authority(cluster)
+    foreseen = foresee(desired, cluster, request)
+    others = {role.oid for name in desired.names if (role := cluster.role(name))} if request.allow_revoke else set()
     plan = Plan()
     missing: dict[str, list[Database]] = {}
     for name, rules in desired.rules.items():
-        database = cluster.databases[name]
-        for reader in dict.fromkeys(rule.reader for rule in rules):
-            role = cluster.role(reader)
-            if role is None or not (database.connect & cluster.reached_from(role.oid) or role.superuser):
+        database, readers = cluster.databases[name], dict.fromkeys(rule.reader for rule in rules)
+        for reader in readers:
+            role = foreseen.role(reader)
+            if role is None or role.superuser or desired.groups_of(reader) & readers.keys():
+                continue
+            if not database.connect & ((foreseen.reached_from(role.oid) - others) | {role.oid}):
                 missing.setdefault(reader, []).append(database)
     for reader, databases in missing.items():
         plan += _connect(reader, databases, authority)

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
-from replica_access.desired import Desired, Rule, from_spec
+from replica_access.catalog import Cluster, Database, DatabaseCatalog, Holdings
+from replica_access.desired import Desired, from_spec
 from replica_access.errors import WrongServer
-from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, Request, is_utf8, shown
+from replica_access.model import PUBLIC, BlockedObject, Oid, Pending, Plan, Request, is_utf8, shown
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
-from replica_access.postgres.catalog import read_cluster, read_database
-from replica_access.postgres.diff import diff_database
+from replica_access.postgres.authority import Authority
+from replica_access.postgres.catalog import (
+    Questions,
+    read_cluster,
+    read_database,
+    read_holdings,
+    read_shared,
+)
+from replica_access.postgres.diff import diff_database, diff_left_behind
 from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
+from replica_access.postgres.diff_shared import departing, diff_departed, diff_shared
+from replica_access.postgres.scene import count, scene
 from replica_access.spec import Spec
 
 
-def plan_cluster(
-    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str], request: Request
-) -> tuple[Cluster, Desired, Plan]:
-    """Return what the shared catalogs are, what the spec wants, and what they lack.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of a server, before any of its databases is looked into.
+
+    :param holdings: what depends on the readers, and on roles that the spec names no more.
+    """
+
+    cluster: Cluster
+    desired: Desired
+    holdings: tuple[Holdings, ...]
+    request: Request
+
+    @property
+    def databases(self) -> tuple[str, ...]:
+        """Those to look into: where the spec grants something, and where readers hold something."""
+        held = {found.database for found in self.holdings}
+        known = self.cluster.databases.values()
+        found = {d.name for d in known if d.oid in held and d.allows_connections and not d.is_system}
+        found |= self.desired.rules.keys()
+        return tuple(sorted(name for name in found if is_utf8(name) and self.request.database in {None, name}))
+
+    def holdings_in(self, database: Database) -> tuple[Holdings, ...]:
+        return tuple(found for found in self.holdings if found.database == database.oid)
+
+
+def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request) -> Survey:
+    """Read the shared catalogs, and work out what the spec wants of them.
 
     :raises WrongServer: the server is a replica.
     """
@@ -35,10 +69,36 @@ def plan_cluster(
     desired = from_spec(spec, filter(is_utf8, names))
     if request.database is not None:
         desired = desired.only(request.database)
-    plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster)
+    roles = {role.oid for name in desired.names if (role := cluster.role(name))}
+    roles |= {role.oid for role in departing(cluster, request)}
+    granted = [cluster.databases[name].oid for name in desired.rules]
+    return Survey(cluster, desired, read_holdings(connection, roles, granted), request)
+
+
+def plan_cluster(
+    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str], request: Request
+) -> tuple[Survey, Plan]:
+    """Return what is known of the server, and what its shared catalogs lack or have too much.
+
+    :raises WrongServer: the server is a replica.
+    """
+    found = survey(connection, spec, request)
+    cluster, desired = found.cluster, found.desired
+    plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster, request)
+    held = read_shared(connection, cluster.version, _readers(found) | _leaving(found), found.holdings)
+    plan += diff_shared(desired, cluster, held, request)
+    plan += diff_departed(desired, cluster, held, found.holdings, request)
     missing = (note for note in desired.pending if note.name not in map(shown, cluster.databases))
-    pending = (*missing, *_closed(spec, cluster), *absent(desired, cluster))
-    return cluster, desired, plan + Plan(pending=pending)
+    pending = (*missing, *_closed(spec, cluster), *absent(desired, cluster), *_owned(found))
+    return found, plan + Plan(pending=pending)
+
+
+def _readers(found: Survey) -> frozenset[Oid]:
+    return frozenset(role.oid for name in found.desired.names if (role := found.cluster.role(name)))
+
+
+def _leaving(found: Survey) -> frozenset[Oid]:
+    return frozenset(role.oid for role in departing(found.cluster, found.request))
 
 
 def _closed(spec: Spec, cluster: Cluster) -> Iterator[Pending]:
@@ -56,36 +116,65 @@ def _closed(spec: Spec, cluster: Cluster) -> Iterator[Pending]:
         yield Pending("database", shown(database.name), reason)
 
 
-def plan_database(
-    connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str, request: Request
-) -> Plan:
-    """Return what the database that `connection` is in lacks."""
+def _owned(found: Survey) -> Iterator[Pending]:
+    """Yield what readers own: they can do with it what they like, and nobody takes it from them here."""
+    databases = {database.oid: database.name for database in found.cluster.databases.values()}
+    readers = _readers(found)
+    for held in found.holdings:
+        if held.kind == "o" and held.role in readers and held.catalog != "pg_default_acl":
+            where = f" in {shown(databases[held.database])}" if held.database in databases else ""
+            what = f"owns {count(held.count, 'object')}{where} ({held.catalog}), and can change them"
+            yield Pending("ownership", shown(found.cluster.roles[held.role].name), what)
+
+
+def plan_database(connection: psycopg.Connection[Any], found: Survey, database: str) -> Plan:
+    """Return what the database that `connection` is in lacks, or gives readers too much of."""
+    desired, request = found.desired, found.request
     if (blocked := misread(connection, desired, database)) is not None:
         return blocked
-    readers, foreseen = _readers(desired.rules[database]), foresight.foresee(desired, cluster)
-    catalog = read_database(connection, cluster, database, foresight.asked(readers, cluster, foreseen))
+    foreseen = foresight.foresee(desired, found.cluster, request)
+    leaving = departing(found.cluster, request)
+    here = foreseen.databases[database]
+    questions = _questions(found, foreseen, here)
+    catalog = read_database(connection, here, questions)
     if request.schema is not None:
         catalog = catalog.only(request.schema)
-    return diff_database(desired, foreseen, foresight.judged(catalog, readers, cluster, foreseen))
+    plan = diff_database(desired, foreseen, catalog, request)
+    return plan + diff_left_behind(leaving, desired, foreseen, catalog, request)
 
 
-def unreachable(cluster: Cluster, database: str) -> Plan | None:
+def _questions(found: Survey, foreseen: Cluster, database: Database) -> Questions:
+    desired, request = found.desired, found.request
+    authority, unread = Authority(foreseen), DatabaseCatalog(database.name, database.owner, {}, ())
+    scenes = [
+        scene(role, desired, unread, authority, request)
+        for name in desired.names
+        if (role := foreseen.role(name)) is not None and not role.superuser
+    ]
+    return Questions(
+        rules={here.oid: here.rules for here in scenes if here.rules},
+        readers=frozenset(here.oid for here in scenes if here.oid > PUBLIC) | _leaving(found),
+        reach={here.oid: here.counting for here in scenes if here.rules},
+        holdings=found.holdings_in(database),
+        reading_all=frozenset(here.oid for here in scenes if here.reads_all),
+    )
+
+
+def unreachable(found: Survey, database: str) -> Plan | None:
     """Return why the admin cannot even connect to `database`; ``None`` where it can."""
+    cluster = found.cluster
     admin = cluster.roles[cluster.admin]
     allowed = cluster.databases[database].connect
     if admin.superuser or PUBLIC in allowed or allowed & cluster.reached_from(cluster.admin):
         return None
     owner = cluster.roles.get(cluster.databases[database].owner)
     grant = statements.connect_on("GRANT", [database], admin.name)
-    return Plan(
-        blocked=(
-            BlockedObject(
-                object=f"database {shown(database)}",
-                reason=f"the admin {shown(admin.name)} may not connect to it, so nothing in it was looked at",
-                fix=f"as {shown(owner.name) if owner else 'a superuser'}: {grant};",
-            ),
-        )
-    )
+    what, reason = f"database {shown(database)}", f"the admin {shown(admin.name)} may not connect to it"
+    fix = f"as {shown(owner.name) if owner else 'a superuser'}: {grant};"
+    if database not in found.desired.rules:
+        reason = f"readers hold something in it, and {reason}, so that was not looked at; {fix}"
+        return Plan(pending=(Pending("database", shown(database), reason),))
+    return Plan(blocked=(BlockedObject(what, f"{reason}, so nothing in it was looked at", fix),))
 
 
 def misread(connection: psycopg.Connection[Any], desired: Desired, database: str) -> Plan | None:
@@ -97,7 +186,8 @@ def misread(connection: psycopg.Connection[Any], desired: Desired, database: str
     encoding = connection.info.parameter_status("server_encoding")
     if encoding in {"UTF8", "SQL_ASCII"}:
         return None
-    names = dict.fromkeys(rule.reader for rule in desired.rules[database] if not rule.reader.isascii())
+    rules = desired.rules.get(database, ())
+    names = dict.fromkeys(rule.reader for rule in rules if not rule.reader.isascii())
     blocked = (
         BlockedObject(
             object=f"database {shown(database)}",
@@ -110,16 +200,17 @@ def misread(connection: psycopg.Connection[Any], desired: Desired, database: str
 
 
 def replan_cluster(
-    spec: Spec, stored_passwords: Callable[[], frozenset[str]], request: Request
+    spec: Spec, stored_passwords: Callable[[], frozenset[str]], request: Request, *, late: bool
 ) -> Callable[..., tuple[Cluster, Plan]]:
-    """Return how `apply` makes the plan of the shared catalogs again.
+    """Return how `apply` makes the plan of the shared catalogs again: what comes before the databases, or after them.
 
     :param stored_passwords: looks again whose passwords are stored: another run may have stored some.
     """
 
     def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        cluster, _, plan = plan_cluster(connection, spec, stored_passwords(), request)
-        return cluster, plan
+        found, plan = plan_cluster(connection, spec, stored_passwords(), request)
+        changes = tuple(change for change in plan.allowed(request).changes if change.late is late)
+        return found.cluster, replace(plan, changes=changes)
 
     return replan
 
@@ -128,15 +219,7 @@ def replan_database(spec: Spec, database: str, request: Request) -> Callable[...
     """Return how `apply` makes the plan of `database` again."""
 
     def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        cluster = read_cluster(connection)
-        desired = from_spec(spec, [database])
-        return cluster, plan_database(connection, cluster, desired, database, request)
+        found = survey(connection, spec, request)
+        return found.cluster, plan_database(connection, found, database).allowed(request)
 
     return replan
-
-
-def _readers(rules: tuple[Rule, ...]) -> Mapping[str, Sequence[Rule]]:
-    readers: dict[str, list[Rule]] = {}
-    for rule in rules:
-        readers.setdefault(rule.reader, []).append(rule)
-    return readers

@@ -3,33 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from replica_access.desired import Rule
-from replica_access.model import BlockedObject, Cluster, DatabaseCatalog, Oid, Schema, shown
+from replica_access.catalog import Cluster, DatabaseCatalog, Role, Schema
+from replica_access.desired import Desired, Rule
+from replica_access.model import PUBLIC, BlockedObject, Oid, Request, Scope, Takes, shown
 from replica_access.postgres.authority import Authority, Refusal
+from replica_access.postgres.catalog import READ_ALL
 
 _ANYWAY = "a superuser"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """One reader in one database.
 
-    :param oid: 0 where the reader does not exist yet; it then has what PUBLIC has.
+    :param oid: below zero where the reader has to be made.
     :param reached: the roles whose rights the reader has, itself included, PUBLIC left out.
+    :param rules: what it wants there; `group_rules` what the groups want that the spec puts it into.
+    :param readers: the roles of the spec, and whoever it grants to.
+    :param takes: which flag has to allow what is taken from it.
     """
 
     reader: str
     oid: Oid
     reached: frozenset[Oid]
     rules: tuple[Rule, ...]
+    group_rules: tuple[Rule, ...]
+    readers: frozenset[Oid]
     cluster: Cluster
     catalog: DatabaseCatalog
     authority: Authority
+    request: Request
+    takes: Takes = "revoke"
+
+    @property
+    def scope(self) -> Scope:
+        """Objects of no database are looked at as a catalog without a name."""
+        return "database" if self.catalog.name else "cluster"
+
+    @cached_property
+    def counting(self) -> frozenset[Oid]:
+        """The roles whose privileges of today count for the reader.
+
+        Where revoking is allowed those of other readers do not: what they have beyond the spec goes, and what they
+        should have, `group_rules` tell.
+        """
+        others = self.reached - self.readers if self.request.allow_revoke else self.reached
+        return others | {self.oid}
+
+    @cached_property
+    def reads_all(self) -> bool:
+        return any(self.cluster.roles[oid].name == READ_ALL for oid in self.counting)
 
     def wants_schema(self, schema: str) -> bool:
         return any(rule.wants_schema(schema) for rule in self.rules)
+
+    def ways(self, holders: Iterable[Oid]) -> str:
+        """Return by which of `holders` the reader has what they have, itself left out; empty where by none."""
+        names = (self.name_of(oid) for oid in sorted(set(holders)) if oid in self.counting or oid == PUBLIC)
+        return ", ".join(dict.fromkeys(names))
+
+    def name_of(self, role: Oid) -> str:
+        return "PUBLIC" if role == PUBLIC else shown(self.cluster.roles[role].name)
 
     def refusal(self, owner: Oid, schema: Schema) -> Refusal | None:
         """Return why the admin may not grant on what `owner` has in `schema`; ``None`` where it may."""
@@ -53,6 +90,35 @@ class Scene:
         unseen = [schema for schema in schemas if not authority.sees_schema(schema.usage, reach)]
         of_schemas = [authority.owner_of(schema.owner, self.catalog.owner) for schema in unseen]
         return authority.joins([*owners, *(owner for owner in of_schemas if authority.refusal(owner) is None)])
+
+
+def scene(reader: Role, desired: Desired, catalog: DatabaseCatalog, authority: Authority, request: Request) -> Scene:
+    """Set the scene for `reader`.
+
+    :param authority: on the cluster as it will be, the reader included.
+    """
+    cluster = authority.cluster
+    reached = cluster.reached_from(reader.oid)
+    rules = desired.rules.get(catalog.name, ())
+    readers = {name: role.oid for name in desired.names if (role := cluster.role(name)) is not None}
+    declared = desired.groups_of(reader.name) & readers.keys()
+    return Scene(
+        reader=reader.name,
+        oid=reader.oid,
+        reached=reached,
+        rules=tuple(rule for rule in rules if rule.reader == reader.name),
+        group_rules=tuple(rule for rule in rules if rule.reader in declared and readers[rule.reader] in reached),
+        readers=frozenset(readers.values()),
+        cluster=cluster,
+        catalog=catalog,
+        authority=authority,
+        request=request,
+    )
+
+
+def for_departed(here: Scene) -> Scene:
+    """Return the scene of a role that wants nothing any more."""
+    return replace(here, takes="drop", rules=(), group_rules=())
 
 
 def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from replica_access.model import Change, Plan
-from replica_access.postgres.statements import join_and_leave, quoted
+from replica_access.postgres.statements import as_role, join_and_leave, quoted
 
 ENCODING = (
     "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding')"
@@ -20,19 +20,29 @@ def render(plan: Plan, maintenance_database: str) -> str:
 
     A password is not in it: the script says where one has to be set.
     """
-    transactions = [(maintenance_database, plan.of("cluster")), *_by_database(plan)]
     calls = len(plan.of("aws"))
     head = [f"-- {calls} changes in AWS are no SQL and are not in this script"] if calls else []
+    transactions = _transactions(plan, maintenance_database)
     return _script(head, ((database, changes, _forward(changes)) for database, changes in transactions))
 
 
 def render_undo(plan: Plan, maintenance_database: str) -> str:
     """Return the inverse of the SQL part of `plan`, last change first, as text for ``psql -f``."""
-    transactions = [(maintenance_database, plan.of("cluster")), *_by_database(plan)]
-    head = ["-- Takes back what was granted and made; run it on the primary, as the same admin."]
+    head = ["-- Undoes what was done; run it on the primary, as the same admin."]
     if plan.of("aws"):
         head.append("-- What was made in AWS stays: it is no SQL.")
-    return _script(head, ((database, changes, _backward(changes)) for database, changes in reversed(transactions)))
+    transactions = reversed(_transactions(plan, maintenance_database))
+    return _script(head, ((database, changes, _backward(changes)) for database, changes in transactions))
+
+
+def _transactions(plan: Plan, maintenance_database: str) -> list[tuple[str, tuple[Change, ...]]]:
+    """Return what is done together, in order: what is shared, each database, and what is shared and waits for them."""
+    shared = plan.of("cluster")
+    return [
+        (maintenance_database, tuple(change for change in shared if not change.late)),
+        *_by_database(plan),
+        (maintenance_database, tuple(change for change in shared if change.late)),
+    ]
 
 
 def _by_database(plan: Plan) -> list[tuple[str, tuple[Change, ...]]]:
@@ -45,12 +55,17 @@ def _forward(changes: Sequence[Change]) -> Iterator[str]:
         if change.password_of is not None:
             yield f"-- \\password {quoted(change.password_of)}"
         else:
-            yield from (f"{statement};" for statement in change.sql)
+            yield from _lines(change, change.sql)
 
 
 def _backward(changes: Sequence[Change]) -> Iterator[str]:
     for change in reversed(changes):
-        yield from (f"{statement};" for statement in reversed(change.undo))
+        yield from _lines(change, tuple(reversed(change.undo)))
+
+
+def _lines(change: Change, statements: Sequence[str]) -> Iterator[str]:
+    acting = statements if change.run_as is None or not statements else as_role(change.run_as, statements)
+    return (statement if statement.startswith("--") else f"{statement};" for statement in acting)
 
 
 def _script(head: Iterable[str], transactions: Iterable[tuple[str, Sequence[Change], Iterable[str]]]) -> str:

@@ -5,7 +5,7 @@ Every function returns text that can be executed as it stands and pasted into ps
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from psycopg.sql import SQL, Composable, Identifier
@@ -17,8 +17,6 @@ from replica_access.postgres.queries import load
 
 VERIFIER = "SCRAM-SHA-256$…"
 """Stands in a plan where `apply` puts the verifier; no verifier is ever kept."""
-
-ReadKind = Literal["TABLES", "SEQUENCES", "SCHEMAS"]
 
 
 class Name(Identifier):
@@ -46,6 +44,12 @@ class Texts(Composable):
 
     def __init__(self, texts: Iterable[str]) -> None:
         super().__init__(", ".join(_literal(text) for text in texts))
+
+    as_bytes = Names.as_bytes
+
+
+class Written(Composable):
+    """What a server wrote itself, quoted where it has to be: identities of functions, with the types of arguments."""
 
     as_bytes = Names.as_bytes
 
@@ -131,24 +135,47 @@ def grant_membership(role: str, member: str, *, inherit_option: bool) -> str:
     return _text(template, role=Name(role), member=Name(member))
 
 
-def revoke_membership(role: str, member: str) -> str:
-    return _text(SQL("REVOKE {role} FROM {member}"), role=Name(role), member=Name(member))
+def revoke_membership(role: str, member: str, *, granted_by: str | None = None, only_admin: bool = False) -> str:
+    """`granted_by`: one grantor's alone, which counts since PostgreSQL 16; `only_admin`: its ADMIN OPTION alone."""
+    return _text(
+        SQL("REVOKE {only}{role} FROM {member}{by}"),
+        only=SQL("ADMIN OPTION FOR ") if only_admin else SQL(""),
+        role=Name(role),
+        member=Name(member),
+        by=SQL("") if granted_by is None else SQL(" GRANTED BY {}").format(Name(granted_by)),
+    )
+
+
+def grant_membership_as_it_was(
+    role: str, member: str, *, admin: bool, inherit: bool, set_role: bool, granted_by: str | None
+) -> str:
+    """`granted_by` None: before PostgreSQL 16, which knows of no option but ADMIN."""
+    options: Composable
+    if granted_by is None:
+        options = SQL(" WITH ADMIN OPTION") if admin else SQL("")
+    else:
+        options = SQL(" WITH ADMIN {}, INHERIT {}, SET {} GRANTED BY {}").format(
+            *map(_boolean, (admin, inherit, set_role)), Name(granted_by)
+        )
+    return _text(SQL("GRANT {role} TO {member}{options}"), role=Name(role), member=Name(member), options=options)
 
 
 # --- the admin's own membership, for the length of a transaction ------------------------------------------------------
 
 
-def join(roles: Sequence[str], admin: str, options: str = "") -> str:
-    """Let `admin` act with the rights of `roles`.
+def join(roles: Sequence[str], admin: str, *, inherit: bool | None = None, set_role: bool | None = None) -> str:
+    """Let `admin` act with the rights of `roles`, and as them; the options are known since PostgreSQL 16.
 
-    :param options: what the membership is to be: "" before PostgreSQL 16, else a key of `MEMBERSHIP_OPTIONS`.
+    :param inherit: None, with `set_role`, before PostgreSQL 16.
     """
-    return _text(
-        SQL("GRANT {roles} TO {admin}{options}"),
-        roles=Names(roles),
-        admin=Name(admin),
-        options=MEMBERSHIP_OPTIONS[options],
-    )
+    options: Composable = SQL("")
+    if inherit is not None:
+        options = SQL(" WITH INHERIT {}, SET {}").format(_boolean(inherit), _boolean(bool(set_role)))
+    return _text(SQL("GRANT {roles} TO {admin}{options}"), roles=Names(roles), admin=Name(admin), options=options)
+
+
+def _boolean(value: bool) -> SQL:
+    return SQL("TRUE") if value else SQL("FALSE")
 
 
 def leave(roles: Sequence[str], admin: str) -> str:
@@ -161,83 +188,149 @@ def join_and_leave(roles: Iterable[str]) -> str:
     return _text(SQL(load("script_join").rstrip()), roles=Texts(roles))
 
 
-MEMBERSHIP_OPTIONS: Mapping[str, SQL] = {
-    "": SQL(""),
-    "rights only": SQL(" WITH INHERIT TRUE, SET FALSE"),
-    "inherit": SQL(" WITH INHERIT TRUE"),
-    "no inherit": SQL(" WITH INHERIT FALSE"),
-}
-
-
 # --- privileges ------------------------------------------------------------------------------------------------------
 
+Verb = Literal["GRANT", "REVOKE"]
 
-def connect_on(verb: Literal["GRANT", "REVOKE"], databases: Sequence[str], reader: str) -> str:
-    return _text(
-        SQL("{verb} CONNECT ON DATABASE {names} {to} {reader}"),
-        **_verb(verb),
-        names=Names(databases),
-        reader=Name(reader),
-    )
+PRIVILEGES: Mapping[str, SQL] = {
+    "SELECT": SQL("SELECT"),
+    "INSERT": SQL("INSERT"),
+    "UPDATE": SQL("UPDATE"),
+    "DELETE": SQL("DELETE"),
+    "TRUNCATE": SQL("TRUNCATE"),
+    "REFERENCES": SQL("REFERENCES"),
+    "TRIGGER": SQL("TRIGGER"),
+    "MAINTAIN": SQL("MAINTAIN"),
+    "USAGE": SQL("USAGE"),
+    "CREATE": SQL("CREATE"),
+    "CONNECT": SQL("CONNECT"),
+    "TEMPORARY": SQL("TEMPORARY"),
+    "EXECUTE": SQL("EXECUTE"),
+    "SET": SQL("SET"),
+    "ALTER SYSTEM": SQL("ALTER SYSTEM"),
+    "ALL": SQL("ALL"),
+}
+"""As aclexplode names them (aclchk.c, convert_aclright_to_string); ALL beside."""
+
+KINDS: Mapping[str, SQL] = {
+    "TABLE": SQL("TABLE"),
+    "SEQUENCE": SQL("SEQUENCE"),
+    "SCHEMA": SQL("SCHEMA"),
+    "DATABASE": SQL("DATABASE"),
+    "ROUTINE": SQL("ROUTINE"),
+    "TYPE": SQL("TYPE"),
+    "LANGUAGE": SQL("LANGUAGE"),
+    "FOREIGN DATA WRAPPER": SQL("FOREIGN DATA WRAPPER"),
+    "FOREIGN SERVER": SQL("FOREIGN SERVER"),
+    "LARGE OBJECT": SQL("LARGE OBJECT"),
+    "PARAMETER": SQL("PARAMETER"),
+    "TABLESPACE": SQL("TABLESPACE"),
+    "TABLES": SQL("TABLES"),
+    "SEQUENCES": SQL("SEQUENCES"),
+    "SCHEMAS": SQL("SCHEMAS"),
+    "ROUTINES": SQL("ROUTINES"),
+    "TYPES": SQL("TYPES"),
+}
+"""What GRANT names objects by; in the plural what ALTER DEFAULT PRIVILEGES does."""
 
 
-def usage_on(verb: Literal["GRANT", "REVOKE"], schemas: Sequence[str], reader: str) -> str:
-    return _text(
-        SQL("{verb} USAGE ON SCHEMA {names} {to} {reader}"), **_verb(verb), names=Names(schemas), reader=Name(reader)
-    )
-
-
-def select_on(
-    verb: Literal["GRANT", "REVOKE"], relations: Sequence[tuple[str, str]], reader: str, *, sequences: bool = False
+def on(
+    verb: Verb,
+    privileges: Sequence[str],
+    kind: str,
+    names: Composable,
+    role: str,
+    *,
+    option: bool = False,
+    columns: Sequence[str] = (),
 ) -> str:
-    """SELECT on `relations`, (schema, name) each, which are all sequences or none of them."""
+    """Grant `privileges` on objects to `role`, or revoke them from it.
+
+    :param option: grant them with grant option; revoke that alone.
+    :param columns: of the one relation in `names`, where it is about these.
+    """
+    listed = SQL(" ({})").format(Names(columns)) if columns else SQL("")
     return _text(
-        SQL("{verb} SELECT ON {kind} {names} {to} {reader}"),
-        **_verb(verb),
-        kind=SQL("SEQUENCE") if sequences else SQL("TABLE"),
-        names=Names(relations),
-        reader=Name(reader),
+        SQL("{verb}{only} {privileges} ON {kind} {names} {to} {role}{option}"),
+        **_verb(verb, option),
+        privileges=SQL(", ").join(PRIVILEGES[privilege] + listed for privilege in privileges),
+        kind=KINDS[kind],
+        names=names,
+        role=Name(role),
     )
+
+
+def default(
+    verb: Verb,
+    privileges: Sequence[str],
+    kind: str,
+    role: str | None,
+    *,
+    creator: str,
+    schemas: Sequence[str] = (),
+    option: bool = False,
+) -> str:
+    """The same on what `creator` makes from now on: in `schemas`, or anywhere when there are none.
+
+    :param role: ``None`` is PUBLIC.
+    """
+    where = SQL(" IN SCHEMA {}").format(Names(schemas)) if schemas else SQL("")
+    return _text(
+        SQL(
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{where} {verb}{only} {privileges} ON {kind} {to} {role}{option}"
+        ),
+        **_verb(verb, option),
+        creator=Name(creator),
+        where=where,
+        privileges=SQL(", ").join(PRIVILEGES[privilege] for privilege in privileges),
+        kind=KINDS[kind],
+        role=SQL("PUBLIC") if role is None else Name(role),
+    )
+
+
+def _verb(verb: Verb, option: bool) -> dict[str, Composable]:
+    if verb == "GRANT":
+        with_option = SQL(" WITH GRANT OPTION") if option else SQL("")
+        return {"verb": SQL("GRANT"), "only": SQL(""), "to": SQL("TO"), "option": with_option}
+    only = SQL(" GRANT OPTION FOR") if option else SQL("")
+    return {"verb": SQL("REVOKE"), "only": only, "to": SQL("FROM"), "option": SQL("")}
+
+
+def connect_on(verb: Verb, databases: Sequence[str], reader: str) -> str:
+    return on(verb, ["CONNECT"], "DATABASE", Names(databases), reader)
+
+
+def usage_on(verb: Verb, schemas: Sequence[str], reader: str) -> str:
+    return on(verb, ["USAGE"], "SCHEMA", Names(schemas), reader)
+
+
+def select_on(verb: Verb, relations: Sequence[tuple[str, str]], reader: str, *, sequences: bool = False) -> str:
+    """SELECT on `relations`, (schema, name) each, which are all sequences or none of them."""
+    return on(verb, ["SELECT"], "SEQUENCE" if sequences else "TABLE", Names(relations), reader)
 
 
 def select_columns_on(
-    verb: Literal["GRANT", "REVOKE"],
-    relation: tuple[str, str],
-    columns: Sequence[str],
-    reader: str,
-    *,
-    grantable: bool = False,
+    verb: Verb, relation: tuple[str, str], columns: Sequence[str], reader: str, *, grantable: bool = False
 ) -> str:
     """SELECT on some columns of one relation; `grantable`: with grant option."""
+    return on(verb, ["SELECT"], "TABLE", Names([relation]), reader, option=grantable, columns=columns)
+
+
+# --- taking roles away -----------------------------------------------------------------------------------------------
+
+
+def as_role(role: str, statements: Iterable[str]) -> Iterator[str]:
+    """Yield `statements` so that they run as `role`, within a transaction."""
+    yield _text(SQL("SET LOCAL ROLE {role}"), role=Name(role))
+    yield from statements
+    yield "RESET ROLE"
+
+
+def end_sessions(role: str) -> str:
+    """End the sessions of `role` on the server where it runs."""
     return _text(
-        SQL("{verb} SELECT ({columns}) ON TABLE {name} {to} {reader}{option}"),
-        **_verb(verb),
-        columns=Names(columns),
-        name=Names([relation]),
-        reader=Name(reader),
-        option=SQL(" WITH GRANT OPTION") if grantable else SQL(""),
+        SQL(
+            "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.usename = {role}"
+        ),
+        role=Texts([role]),
     )
-
-
-def default_read(
-    verb: Literal["GRANT", "REVOKE"], creator: str, schemas: Sequence[str], kind: ReadKind, reader: str
-) -> str:
-    """The right to read what `creator` makes from now on: in `schemas`, or anywhere when there are none."""
-    rights: Mapping[ReadKind, SQL] = {
-        "TABLES": SQL("SELECT ON TABLES"),
-        "SEQUENCES": SQL("SELECT ON SEQUENCES"),
-        "SCHEMAS": SQL("USAGE ON SCHEMAS"),
-    }
-    where = SQL(" IN SCHEMA {}").format(Names(schemas)) if schemas else SQL("")
-    return _text(
-        SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{where} {verb} {right} {to} {reader}"),
-        **_verb(verb),
-        creator=Name(creator),
-        where=where,
-        right=rights[kind],
-        reader=Name(reader),
-    )
-
-
-def _verb(verb: Literal["GRANT", "REVOKE"]) -> dict[str, Composable]:
-    return {"verb": SQL("GRANT"), "to": SQL("TO")} if verb == "GRANT" else {"verb": SQL("REVOKE"), "to": SQL("FROM")}

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from replica_access.desired import Desired, Rule, WantedRole
-from replica_access.model import (
-    PUBLIC,
+from replica_access.catalog import (
     Cluster,
     Columns,
     Database,
     DatabaseCatalog,
     DefaultPrivileges,
+    Entry,
     Membership,
-    Plan,
     Relations,
     Role,
     Schema,
 )
+from replica_access.desired import Desired, Rule, WantedRole
+from replica_access.model import PUBLIC, Plan, Request
 from replica_access.patterns import Exclusion
 from replica_access.postgres.diff import CHUNK, diff_database
 from replica_access.postgres.diff_roles import diff_connect, diff_roles
@@ -49,7 +49,7 @@ CLUSTER = Cluster(
     databases={"app": Database(1, "app", OWNER, connect=frozenset({READER}), create=frozenset({OWNER}))},
 )
 LEASING_SCHEMA = Schema(LEASING, "leasing", OWNER, usage=frozenset({OWNER, READER}), create=frozenset({OWNER}))
-CATALOG = DatabaseCatalog("app", OWNER, {LEASING: LEASING_SCHEMA}, (), ())
+CATALOG = DatabaseCatalog("app", OWNER, {LEASING: LEASING_SCHEMA}, ())
 RULE = Rule("analytics", ("leasing",), (), "auto", future=False)
 
 
@@ -57,12 +57,14 @@ def desired(*rules: Rule) -> Desired:
     return Desired((), {"app": rules}, (), ())
 
 
-def missing(owner: int, *names: str, kind: str = "r", reader: int = READER) -> Relations:
-    return Relations(reader, LEASING, owner, len(names), tuple((name, kind) for name in names))
+def missing(owner: int, *names: str, kind: str = "r") -> Relations:
+    """Relations that only their owner reads."""
+    own = (Entry(owner, owner, "SELECT"),)
+    return Relations(LEASING, owner, kind == "S", len(names), own, tuple((name, kind) for name in names))
 
 
 def sql(rules: tuple[Rule, ...], catalog: DatabaseCatalog, cluster: Cluster = CLUSTER) -> list[str]:
-    plan = diff_database(desired(*rules), cluster, catalog)
+    plan = diff_database(desired(*rules), cluster, catalog, Request())
     return [statement for change in plan.changes for statement in change.sql]
 
 
@@ -70,13 +72,13 @@ def sql(rules: tuple[Rule, ...], catalog: DatabaseCatalog, cluster: Cluster = CL
 
 
 def test_nothing_missing_is_an_empty_plan() -> None:
-    plan = diff_database(desired(RULE), CLUSTER, CATALOG)
+    plan = diff_database(desired(RULE), CLUSTER, CATALOG, Request())
     assert plan == Plan()
 
 
 def test_relations_of_several_owners_are_one_statement() -> None:
     catalog = replace(CATALOG, relations=(missing(OWNER, "lease", "payment"), missing(MIGRATOR, "history")))
-    plan = diff_database(desired(RULE), CLUSTER, catalog)
+    plan = diff_database(desired(RULE), CLUSTER, catalog, Request())
     (change,) = plan.changes
     assert change.sql == (
         'GRANT SELECT ON TABLE "leasing"."history", "leasing"."lease", "leasing"."payment" TO "analytics"',
@@ -109,7 +111,10 @@ def test_excluded_relations_are_left_out() -> None:
 
 
 def lease_columns(*columns: tuple[str, bool]) -> Columns:
-    return Columns(READER, LEASING, OWNER, "lease", "r", columns)
+    """`columns`: each with whether the reader has SELECT on it."""
+    readable_by = {True: frozenset({READER}), False: frozenset[int]()}
+    listed = tuple((name, readable_by[readable]) for name, readable in columns)
+    return Columns(LEASING, OWNER, "lease", "r", frozenset({OWNER}), listed)
 
 
 def test_of_a_relation_with_an_excluded_column_the_others_are_granted() -> None:
@@ -140,9 +145,8 @@ def test_a_rule_that_wants_the_column_gives_the_whole_relation() -> None:
 
 def test_an_excluded_column_that_can_be_read_all_the_same_is_named() -> None:
     rule = replace(RULE, exclusions=(Exclusion.parse("leasing.lease.ssn"),))
-    plan = diff_database(
-        desired(rule), CLUSTER, replace(CATALOG, columns=(lease_columns(("id", True), ("ssn", True)),))
-    )
+    columns = replace(lease_columns(("id", True), ("ssn", False)), readable_by=frozenset({PUBLIC}))
+    plan = diff_database(desired(rule), CLUSTER, replace(CATALOG, columns=(columns,)), Request())
     assert [(p.kind, p.name) for p in plan.pending] == [("column", "app.leasing.lease")]
 
 
@@ -172,14 +176,14 @@ def test_usage_through_a_group_is_not_granted_again() -> None:
 def test_the_schema_public_is_granted_by_the_owner_of_the_database() -> None:
     public = Schema(LEASING, "public", PUBLIC_OWNER, usage=frozenset({PUBLIC}), create=frozenset())
     catalog = replace(CATALOG, schemas={LEASING: public})
-    plan = diff_database(desired(replace(RULE, schemas=("public",))), CLUSTER, catalog)
+    plan = diff_database(desired(replace(RULE, schemas=("public",))), CLUSTER, catalog, Request())
     assert [change.join for change in plan.changes] == [("app_owner",)]
 
 
 def test_where_the_owner_cannot_name_its_schema_the_owner_of_the_schema_is_joined_too() -> None:
     schema = replace(LEASING_SCHEMA, usage=frozenset({OWNER, READER}))
     catalog = replace(CATALOG, schemas={LEASING: schema}, relations=(missing(MIGRATOR, "history"),))
-    (change,) = diff_database(desired(RULE), CLUSTER, catalog).changes
+    (change,) = diff_database(desired(RULE), CLUSTER, catalog, Request()).changes
     assert set(change.join) == {"migrator", "app_owner"}
 
 
@@ -188,7 +192,7 @@ def test_where_the_owner_cannot_name_its_schema_the_owner_of_the_schema_is_joine
 
 def test_objects_of_a_superuser_are_blocked_with_the_statement_for_their_owner() -> None:
     catalog = replace(CATALOG, relations=(missing(CHIEF, "secret_plan"), missing(OWNER, "lease")))
-    plan = diff_database(desired(RULE), CLUSTER, catalog)
+    plan = diff_database(desired(RULE), CLUSTER, catalog, Request())
     assert [change.object for change in plan.changes] == ["leasing.lease"]
     (blocked,) = plan.blocked
     assert "chief is a superuser" in blocked.reason
@@ -198,10 +202,10 @@ def test_objects_of_a_superuser_are_blocked_with_the_statement_for_their_owner()
 def test_without_admin_option_an_owner_is_not_joined_since_16() -> None:
     cluster = replace(CLUSTER, memberships=())
     catalog = replace(CATALOG, relations=(missing(OWNER, "lease"),))
-    (blocked,) = diff_database(desired(RULE), cluster, catalog).blocked
+    (blocked,) = diff_database(desired(RULE), cluster, catalog, Request()).blocked
     assert "no ADMIN OPTION on app_owner" in blocked.reason
     before = replace(cluster, version=150018)
-    assert diff_database(desired(RULE), before, catalog).blocked == ()
+    assert diff_database(desired(RULE), before, catalog, Request()).blocked == ()
 
 
 def test_on_rds_its_own_build_lets_rds_superuser_join() -> None:
@@ -210,8 +214,8 @@ def test_on_rds_its_own_build_lets_rds_superuser_join() -> None:
         CLUSTER, roles={**ROLES, 20: rds}, memberships=(Membership(20, ADMIN, CHIEF),), patched_by_rds=True
     )
     catalog = replace(CATALOG, relations=(missing(OWNER, "lease"),))
-    assert diff_database(desired(RULE), cluster, catalog).blocked == ()
-    assert diff_database(desired(RULE), replace(cluster, patched_by_rds=False), catalog).blocked
+    assert diff_database(desired(RULE), cluster, catalog, Request()).blocked == ()
+    assert diff_database(desired(RULE), replace(cluster, patched_by_rds=False), catalog, Request()).blocked
 
 
 def test_system_roles_are_never_joined() -> None:
@@ -229,7 +233,7 @@ FUTURE = replace(RULE, future=True)
 
 def test_listed_schemas_get_defaults_in_them_for_each_creator_by_evidence() -> None:
     schema = replace(LEASING_SCHEMA, create=frozenset({OWNER, PUBLIC}))
-    catalog = replace(CATALOG, schemas={LEASING: schema}, relations=(missing(MIGRATOR), missing(CHIEF)))
+    catalog = replace(CATALOG, schemas={LEASING: schema}, owners={(LEASING, MIGRATOR): 1, (LEASING, CHIEF): 1})
     assert sql((FUTURE,), catalog) == [
         'ALTER DEFAULT PRIVILEGES FOR ROLE "app_owner" IN SCHEMA "leasing" GRANT SELECT ON TABLES TO "analytics"',
         'ALTER DEFAULT PRIVILEGES FOR ROLE "app_owner" IN SCHEMA "leasing" GRANT SELECT ON SEQUENCES TO "analytics"',
@@ -280,20 +284,22 @@ def test_named_creators_replace_the_evidence() -> None:
 
 
 def test_a_superuser_that_owns_something_is_named_not_covered() -> None:
-    catalog = replace(CATALOG, relations=(replace(missing(CHIEF), total=3),))
-    plan = diff_database(desired(FUTURE), CLUSTER, catalog)
+    catalog = replace(CATALOG, owners={(LEASING, CHIEF): 3})
+    plan = diff_database(desired(FUTURE), CLUSTER, catalog, Request())
     assert [(p.kind, p.name) for p in plan.pending] == [("creator", "chief")]
     assert "owns 3 relations" in plan.pending[0].reason
 
 
 def test_a_pattern_that_future_tables_may_fit_is_named() -> None:
     rule = replace(FUTURE, exclusions=(Exclusion.parse("leasing.password_*"), Exclusion.parse("leasing.lease")))
-    plan = diff_database(desired(rule), CLUSTER, CATALOG)
+    plan = diff_database(desired(rule), CLUSTER, CATALOG, Request())
     assert [(p.kind, p.name) for p in plan.pending] == [("exclusion", "app: leasing.password_*")]
 
 
 def test_a_schema_that_does_not_exist_yet_is_pending() -> None:
-    plan = diff_database(desired(replace(RULE, schemas=("leasing", "next_year", "maybe_*"))), CLUSTER, CATALOG)
+    plan = diff_database(
+        desired(replace(RULE, schemas=("leasing", "next_year", "maybe_*"))), CLUSTER, CATALOG, Request()
+    )
     assert [(p.kind, p.name) for p in plan.pending] == [("schema", "app.next_year")]
 
 
@@ -353,7 +359,7 @@ def test_a_role_that_the_admin_may_not_alter_is_blocked_with_the_statement() -> 
 
 def test_connect_that_only_public_gives_is_granted_all_the_same() -> None:
     database = Database(1, "app", OWNER, connect=frozenset({PUBLIC, OWNER}), create=frozenset({OWNER}))
-    plan = diff_connect(desired(RULE), replace(CLUSTER, databases={"app": database}))
+    plan = diff_connect(desired(RULE), replace(CLUSTER, databases={"app": database}), Request())
     assert [change.sql for change in plan.changes] == [('GRANT CONNECT ON DATABASE "app" TO "analytics"',)]
     assert plan.changes[0].join == ("app_owner",)
-    assert diff_connect(desired(RULE), CLUSTER).changes == ()
+    assert diff_connect(desired(RULE), CLUSTER, Request()).changes == ()

@@ -50,14 +50,40 @@ def test_privileges_and_their_inverse() -> None:
         statements.select_on("REVOKE", [("s", "q")], "r", sequences=True)
         == 'REVOKE SELECT ON SEQUENCE "s"."q" FROM "r"'
     )
-    assert statements.default_read("GRANT", "c", [], "SCHEMAS", "r") == (
+    assert statements.default("GRANT", ["USAGE"], "SCHEMAS", "r", creator="c") == (
         'ALTER DEFAULT PRIVILEGES FOR ROLE "c" GRANT USAGE ON SCHEMAS TO "r"'
     )
-    assert statements.default_read("REVOKE", "c", ["s", "t"], "TABLES", "r") == (
+    assert statements.default("REVOKE", ["SELECT"], "TABLES", "r", creator="c", schemas=["s", "t"]) == (
         'ALTER DEFAULT PRIVILEGES FOR ROLE "c" IN SCHEMA "s", "t" REVOKE SELECT ON TABLES FROM "r"'
     )
 
 
+def test_grant_options_and_their_inverse() -> None:
+    tables = statements.Names([("s", "a")])
+    assert statements.on("GRANT", ["SELECT", "INSERT"], "TABLE", tables, "r", option=True) == (
+        'GRANT SELECT, INSERT ON TABLE "s"."a" TO "r" WITH GRANT OPTION'
+    )
+    assert statements.on("REVOKE", ["SELECT"], "TABLE", tables, "r", option=True) == (
+        'REVOKE GRANT OPTION FOR SELECT ON TABLE "s"."a" FROM "r"'
+    )
+    assert statements.on("REVOKE", ["SELECT", "UPDATE"], "TABLE", tables, "r", columns=["x", 'y"']) == (
+        'REVOKE SELECT ("x", "y"""), UPDATE ("x", "y""") ON TABLE "s"."a" FROM "r"'
+    )
+
+
+def test_memberships_come_back_as_they_were() -> None:
+    assert statements.revoke_membership("g", "r", granted_by="boss") == 'REVOKE "g" FROM "r" GRANTED BY "boss"'
+    assert statements.revoke_membership("g", "r", only_admin=True) == 'REVOKE ADMIN OPTION FOR "g" FROM "r"'
+    made_again = statements.grant_membership_as_it_was(
+        "g", "r", admin=False, inherit=True, set_role=False, granted_by="boss"
+    )
+    assert made_again == 'GRANT "g" TO "r" WITH ADMIN FALSE, INHERIT TRUE, SET FALSE GRANTED BY "boss"'
+
+
 def test_joining_and_leaving() -> None:
-    assert statements.join(["a", "b"], "me", "rights only") == 'GRANT "a", "b" TO "me" WITH INHERIT TRUE, SET FALSE'
+    assert statements.join(["a"], "me") == 'GRANT "a" TO "me"'
+    assert (
+        statements.join(["a", "b"], "me", inherit=True, set_role=True)
+        == 'GRANT "a", "b" TO "me" WITH INHERIT TRUE, SET TRUE'
+    )
     assert statements.leave(["a", "b"], "me") == 'REVOKE "a", "b" FROM "me"'

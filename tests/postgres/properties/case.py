@@ -69,7 +69,7 @@ def check(site: Site, world: World, wish: Wish, *, twice: bool = False, log_in: 
         what_comes_next_is_readable(site, world, wish, outlook, before)
         if log_in:
             a_login_meets_what_the_server_says(site, world, wish, hosting)
-        site.undo(outlook.plan)
+        site.undo(outlook.allowed().plan)
         all_is_as_it_was(site, world, before)
 
 
@@ -108,14 +108,14 @@ def all_is_as_it_was(site: Site, world: World, before: Before) -> None:
 
 def settled(site: Site, hosting: Hosting, outlook: Outlook) -> None:
     again = site.look(hosting)
-    assert again.plan.changes == ()
+    assert again.allowed().plan.changes == ()
     assert again.plan.blocked == outlook.plan.blocked
 
 
 def once_more_writes_nothing(site: Site, hosting: Hosting, outlook: Outlook) -> None:
     for _ in range(ATTEMPTS):
         count = oracle.transactions(site.superuser("postgres"))
-        applied = apply(hosting.spec, hosting, outlook, SILENT, confirmed=True)
+        applied = apply(hosting.spec, hosting, outlook.allowed(), SILENT, confirmed=True)
         assert (applied.error, applied.changes) == (None, ())
         if oracle.transactions(site.superuser("postgres")) == count:
             return

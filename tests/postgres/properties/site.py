@@ -24,6 +24,8 @@ from . import building, oracle
 from .wishes import Wish
 from .worlds import DATABASES, World
 
+ADDITIVE = Request()
+
 
 class Hosting(PlainHosting):
     """Passwords in memory, and one server."""
@@ -138,16 +140,14 @@ class Site:
                 hosting.store_password(reader.name, Secret(building.PASSWORD))
         return hosting
 
-    def look(self, hosting: Hosting) -> Outlook:
-        cluster, desired, plan = planning.plan_cluster(
-            self.as_admin("postgres"), hosting.spec, hosting.stored(), Request()
-        )
+    def look(self, hosting: Hosting, request: Request = ADDITIVE) -> Outlook:
+        found, plan = planning.plan_cluster(self.as_admin("postgres"), hosting.spec, hosting.stored(), request)
         databases: Mapping[str, Plan] = {
-            database: planning.unreachable(cluster, database)
-            or planning.plan_database(self.as_admin(database), cluster, desired, database, Request())
-            for database in sorted(desired.rules)
+            database: planning.unreachable(found, database)
+            or planning.plan_database(self.as_admin(database), found, database)
+            for database in found.databases
         }
-        return Outlook((), cluster=plan, databases=databases)
+        return Outlook((), cluster=plan, databases=databases, request=request)
 
     def apply(self, hosting: Hosting, outlook: Outlook) -> None:
         """Carry out what was looked at; objects that are blocked are left out.
@@ -155,10 +155,11 @@ class Site:
         :raises Error: as the tool does.
         """
         refuse_what_stands_in_the_way(outlook, skip_blocked=True)
-        applied = apply(hosting.spec, hosting, outlook, SILENT, confirmed=True)
+        allowed = outlook.allowed()
+        applied = apply(hosting.spec, hosting, allowed, SILENT, confirmed=True)
         if applied.error is not None:
             raise applied.error
-        assert applied.changes == outlook.plan.changes
+        assert sorted(change.id for change in applied.changes) == sorted(change.id for change in allowed.plan.changes)
 
     def undo(self, plan: Plan) -> None:
         """Run the undo script with psql, as the admin."""

@@ -1,0 +1,251 @@
+"""What readers have beyond the spec in one database, on anything but what will be made. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from replica_access.catalog import ColumnGrants, Entry, Object, Relations, Schema
+from replica_access.desired import wanted_columns
+from replica_access.model import KINDS, Change, Oid, Plan, shown
+from replica_access.postgres import statements
+from replica_access.postgres.authority import Refusal
+from replica_access.postgres.diff_columns import partly_wanted
+from replica_access.postgres.diff_revoke_future import diff_revoke_future
+from replica_access.postgres.diff_routines import PRIVILEGE
+from replica_access.postgres.scene import Scene, count, shortened
+from replica_access.postgres.taking import (
+    NOTHING,
+    PASSED_ON,
+    Extras,
+    Site,
+    Target,
+    cannot,
+    extras,
+    grantor_refusal,
+    has_passed_on,
+    take,
+    take_one,
+)
+
+CHUNK = 1000
+
+
+def diff_revoke(here: Scene) -> Plan:
+    """Return what is to be taken from the reader, and what nobody can take from it here."""
+    plan = _relations(here) + _columns(here)
+    for schema in here.catalog.schemas.values():
+        plan += _schema(here, schema)
+    for found in here.catalog.held:
+        plan += take_from_object(here, found, _kept_of(here, found))
+    return plan + diff_revoke_future(here)
+
+
+# --- relations -------------------------------------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """Where the relations are that one statement may name together."""
+
+    extras: Extras
+    by_owner: bool
+    sequences: bool
+    passed_on: bool
+
+
+class _Relation(NamedTuple):
+    schema: Oid
+    name: str
+    kind: str
+    owner: Oid
+
+
+def _relations(here: Scene) -> Plan:
+    partial = {(found.schema, found.relation): wanted for found, wanted in partly_wanted(here)}
+    places: dict[_Place, list[_Relation]] = {}
+    plan, seen = Plan(), set[tuple[Oid, str]]()
+    for group in (*here.catalog.excluded, *here.catalog.relations):
+        if group.owner == here.oid or not any(entry.grantee == here.oid for entry in group.entries):
+            continue
+        for name, kind in group.names:
+            if (place := (group.schema, name)) in seen:
+                continue
+            seen.add(place)
+            relation = _Relation(group.schema, name, kind, group.owner)
+            kept = _kept(here, group, name, partly=place in partial)
+            for beyond in extras(group.entries, here.oid, kept):
+                if place in partial and any(privilege == "SELECT" for privilege, _ in beyond.privileges):
+                    plan += _only_columns(here, relation, group.entries, beyond, partial[place])
+                else:
+                    by_owner = beyond.grantor == group.owner
+                    key = _Place(beyond, by_owner, group.sequences, has_passed_on(here, group.entries, beyond))
+                    # The owners differ from relation to relation, and one statement takes what each has granted.
+                    key = key._replace(extras=beyond._replace(grantor=0)) if by_owner else key
+                    places.setdefault(key, []).append(relation)
+    for key, relations in places.items():
+        plan += _take_from_relations(here, key, relations)
+    return plan
+
+
+def _kept(here: Scene, group: Relations, name: str, *, partly: bool) -> frozenset[str]:
+    schema = here.catalog.schemas[group.schema].name
+    wanted = not partly and any(rule.wants_relation(schema, name) for rule in here.rules)
+    return frozenset({"SELECT"}) if wanted else NOTHING
+
+
+def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relation]) -> Plan:
+    plan = Plan()
+    allowed: list[_Relation] = []
+    refused: dict[Refusal, list[_Relation]] = {}
+    refusals: dict[tuple[Oid, Oid], Refusal | None] = {}
+    for relation in sorted(relations):
+        at = (relation.owner, relation.schema)
+        if at not in refusals:
+            grantor = relation.owner if place.by_owner else place.extras.grantor
+            refusals[at] = grantor_refusal(here, grantor, relation.owner, here.catalog.schemas[relation.schema])
+        if refusal := PASSED_ON if place.passed_on else refusals[at]:
+            refused.setdefault(refusal, []).append(relation)
+        else:
+            allowed.append(relation)
+    for refusal, found in refused.items():
+        plan += cannot(here, refusal, place.extras, _relation_target(here, found, place.sequences))
+    for start in range(0, len(allowed), CHUNK):
+        chunk = allowed[start : start + CHUNK]
+        schemas = {r.schema: here.catalog.schemas[r.schema] for r in chunk}
+        owners = dict.fromkeys(r.owner for r in chunk)
+        plan += take(
+            here,
+            place.extras,
+            _relation_target(here, chunk, place.sequences),
+            run_as=None if place.by_owner else place.extras.grantor,
+            join=here.joins(owners, schemas.values()) if place.by_owner else (),
+            undo_first=tuple(_columns_given_back(here, chunk, place.extras)),
+        )
+    return plan
+
+
+def _relation_target(here: Scene, relations: Sequence[_Relation], sequences: bool) -> Target:
+    names = [(here.catalog.schemas[r.schema].name, r.name) for r in relations]
+    written = statements.Names(names)
+    kind = "SEQUENCE" if sequences else "TABLE"
+    if len(relations) == 1:
+        one = ".".join(map(shown, names[0]))
+        return Target(kind, written, f"the {KINDS[relations[0].kind]} {one}", one)
+    schemas = list(dict.fromkeys(schema for schema, _ in names))
+    words = f"{count(len(relations), 'sequence' if sequences else 'relation')} in {shortened(schemas)}"
+    return Target(kind, written, words, shortened(schemas))
+
+
+def _columns_given_back(here: Scene, relations: Sequence[_Relation], taken: Extras) -> Iterator[str]:
+    """Yield what gives columns back that a REVOKE of the whole relation takes away with it."""
+    names = {name for name, _ in taken.privileges}
+    granted = {(found.schema, found.relation): found for found in here.catalog.column_grants}
+    for relation in relations if granted else ():
+        if (found := granted.get((relation.schema, relation.name))) is None:
+            continue
+        grantor = taken.grantor or relation.owner
+        for column, entry in found.entries:
+            if entry.grantee == here.oid and entry.grantor == grantor and entry.privilege in names:
+                name = statements.Names([(here.catalog.schemas[relation.schema].name, relation.name)])
+                yield statements.on(
+                    "GRANT", [entry.privilege], "TABLE", name, here.reader, option=entry.grantable, columns=[column]
+                )
+
+
+def _only_columns(
+    here: Scene, relation: _Relation, entries: Sequence[Entry], beyond: Extras, wanted: Sequence[str]
+) -> Plan:
+    """Take the whole relation away and leave the columns that are wanted: in one transaction, so that nobody notices.
+
+    A REVOKE of the whole takes columns of the same grantor with it, so here, for once, granting comes after revoking.
+    """
+    target = _relation_target(here, [relation], sequences=False)
+    schema = here.catalog.schemas[relation.schema]
+    by_owner = beyond.grantor == relation.owner
+    passed_on = PASSED_ON if has_passed_on(here, entries, beyond) else None
+    refusal = passed_on or grantor_refusal(here, beyond.grantor, relation.owner, schema)
+    if refusal := refusal or (here.refusal(relation.owner, schema) if wanted else None):
+        return cannot(here, refusal, beyond, target)
+    taken = take(
+        here,
+        beyond,
+        target,
+        run_as=None if by_owner else beyond.grantor,
+        join=here.joins([relation.owner], [schema]) if by_owner else (),
+        undo_first=tuple(_columns_given_back(here, [relation], beyond)),
+    )
+    if not wanted:
+        return taken
+    given, back = (
+        statements.select_columns_on(verb, (schema.name, relation.name), wanted, here.reader)
+        for verb in ("GRANT", "REVOKE")
+    )
+    left = Change(
+        scope="database",
+        database=here.catalog.name,
+        action="grant select",
+        object=target.object,
+        summary=f"leave {shown(here.reader)} {shortened(wanted)} of {target.words}",
+        sql=(given,),
+        undo=(back,),
+        join=here.joins([relation.owner], [schema]),
+        takes=here.takes,
+    )
+    return taken + Plan((left,))
+
+
+# --- columns, schemas, other objects ---------------------------------------------------------------------------------
+
+
+def _columns(here: Scene) -> Plan:
+    plan = Plan()
+    for found in here.catalog.column_grants:
+        schema = here.catalog.schemas[found.schema]
+        entries = tuple(entry for _, entry in found.entries)
+        by_extras: dict[Extras, list[str]] = {}
+        for column in dict.fromkeys(column for column, _ in found.entries):
+            of_column = [entry for name, entry in found.entries if name == column]
+            for beyond in extras(of_column, here.oid, _kept_of_column(here, found, column)):
+                by_extras.setdefault(beyond, []).append(column)
+        for beyond, columns in by_extras.items():
+            what = f"{shown(schema.name)}.{shown(found.relation)}"
+            words = f"{shortened(columns)} of the {KINDS[found.kind]} {what}"
+            names = statements.Names([(schema.name, found.relation)])
+            target = Target("TABLE", names, words, what, tuple(columns))
+            plan += take_one(here, beyond, target, Site(found.owner, schema, entries))
+    return plan
+
+
+def _kept_of_column(here: Scene, found: ColumnGrants, column: str) -> frozenset[str]:
+    schema = here.catalog.schemas[found.schema].name
+    wanted = wanted_columns(here.rules, schema, found.relation, [column])
+    return frozenset({"SELECT"}) if wanted else NOTHING
+
+
+def _schema(here: Scene, schema: Schema) -> Plan:
+    kept = frozenset({"USAGE"}) if here.wants_schema(schema.name) else NOTHING
+    name = f"{shown(here.catalog.name)}.{shown(schema.name)}"
+    target = Target("SCHEMA", statements.Names([schema.name]), f"the schema {shown(schema.name)}", name)
+    plan = Plan()
+    for beyond in extras(schema.entries, here.oid, kept):
+        plan += take_one(here, beyond, target, Site(schema.owner, None, schema.entries))
+    return plan
+
+
+def take_from_object(here: Scene, found: Object, kept: frozenset[str]) -> Plan:
+    """Return what the reader has on one object beyond `kept`."""
+    words = f"the {found.kind.lower()} {shown(found.identity)}"
+    target = Target(found.kind, statements.Written(found.identity), words, shown(found.identity))
+    plan = Plan()
+    for beyond in extras(found.entries, here.oid, kept):
+        schema = here.catalog.schemas.get(found.schema)
+        plan += take_one(here, beyond, target, Site(found.owner, schema, found.entries))
+    return plan
+
+
+def _kept_of(here: Scene, found: Object) -> frozenset[str]:
+    schema = here.catalog.schemas.get(found.schema)
+    if schema is None or found.kind not in PRIVILEGE:
+        return NOTHING
+    wanted = any(rule.wants_routine(schema.name, found.name) for rule in here.rules)
+    return frozenset({PRIVILEGE[found.kind]}) if wanted else NOTHING
