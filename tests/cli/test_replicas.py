@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from replica_access.sandbox.hba import hba_lines
 from replica_access.sandbox.server import PostgresServer
 from tests.cli.conftest import MASTER, Production, Shop
 from tests.cli.program import Ran
@@ -183,6 +185,44 @@ def test_one_that_is_down_is_named_and_the_other_is_proved(
     assert (second["ok"], second["lsn"]) == (True, document["lsn"])
     assert_refused(refused, 1, f"- replica {names[0]}: localhost, database postgres: no connection")
     assert names[1] not in refused.err
+
+
+def test_what_only_one_replica_refuses_fails_there_after_the_grants(
+    shop: Shop, replicas: tuple[PostgresServer, PostgresServer]
+) -> None:
+    wrong, right = replicas
+    declare(shop, *replicas)
+    lines = hba_lines(allowed=[ip_network("127.0.0.1/32")], tls=True, superuser=wrong.superuser)
+    wrong.write_hba(["host all bi all reject", *lines])
+    try:
+        ran = shop.run("apply", "--yes")
+    finally:
+        wrong.write_hba(lines)
+    assert ran.status == 3, ran
+    assert "changes applied.\n" in ran.out
+    assert ran.err.startswith(f"Error: {name_of(wrong)} does not behave as the spec says.")
+    assert "pg_hba.conf rejects connection" in sections(ran)[name_of(wrong)]
+    assert "✗" not in sections(ran)[name_of(right)]
+    assert shop.run("verify").status == 0
+
+
+@pytest.mark.slow
+def test_one_that_is_paused_is_named_and_the_other_is_proved(
+    shop: Shop, replicas: tuple[PostgresServer, PostgresServer]
+) -> None:
+    """Slow, because a replica that is late is waited for."""
+    paused, right = replicas
+    declare(shop, *replicas)
+    paused.psql("SELECT pg_wal_replay_pause()")
+    try:
+        ran = shop.run("apply", "--yes")
+    finally:
+        paused.psql("SELECT pg_wal_replay_resume()")
+    assert ran.status == 3, ran
+    assert ran.err.startswith(f"Error: {name_of(paused)} does not behave as the spec says.")
+    assert "Replay is paused on the replica" in sections(ran)[name_of(paused)]
+    assert "✗" not in sections(ran)[name_of(right)]
+    assert shop.run("verify").status == 0
 
 
 def test_what_failed_counts_more_than_what_could_not_be_tried(
