@@ -5,7 +5,7 @@ The workflow asks these few things of either, and does not care which it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -24,8 +24,8 @@ class Hosting(Protocol):
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
 
-    def replica(self) -> Login | None:
-        """Return how the admin logs in to the replica; ``None`` where there is none (yet)."""
+    def replicas(self) -> Mapping[str, Login]:
+        """Return how the admin logs in to each replica, by the name that people know it by; empty: none (yet)."""
 
     def execute(self, change: Change, progress: Progress) -> None:
         """Carry out one change of the plan that `look` made, and wait until it holds."""
@@ -38,22 +38,29 @@ class Hosting(Protocol):
 
 
 class PlainHosting:
-    """A pair of servers given by dsn: nothing around them is ours to look at or change."""
+    """A primary and its replicas, given by dsn: nothing around them is ours to look at or change."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
     def look(self) -> tuple[tuple[Check, ...], Plan]:
-        """Look whether the replica is one, and lets the admin in: otherwise nothing could be proved in the end."""
-        replica = self.replica()
-        return ((self._replica_check(replica),) if replica is not None else ()), Plan()
+        """Look whether each replica is one, and lets the admin in: otherwise nothing could be proved in the end."""
+        replicas = self.replicas()
+        several = len(replicas) > 1
+        checks = (_replica_check(f"replica {name}" if several else "replica", it) for name, it in replicas.items())
+        return tuple(checks), Plan()
 
     def primary(self) -> Login:
         return self._login(self.spec.primary.dsn or "")
 
-    def replica(self) -> Login | None:
-        replica = self.spec.replica
-        return self._login(replica.dsn) if replica is not None and replica.dsn is not None else None
+    def replicas(self) -> Mapping[str, Login]:
+        dsns = self.spec.replica.dsn if self.spec.replica is not None else None
+        replicas: dict[str, Login] = {}
+        for number, dsn in enumerate(dsns or (), 1):
+            login = self._login(dsn)
+            name = _address(login)
+            replicas[name if name not in replicas else f"{name} (replica.dsn[{number}])"] = login
+        return replicas
 
     def execute(self, change: Change, progress: Progress) -> None:
         raise NotImplementedError(f"nothing around a dsn is changed: {change.summary}")
@@ -67,21 +74,6 @@ class PlainHosting:
         from replica_access import passwords
 
         passwords.write_file(self._file(user), password)
-
-    def _replica_check(self, login: Login) -> Check:
-        from replica_access.postgres.catalog import read_cluster
-        from replica_access.postgres.connect import connect
-
-        try:
-            with connect(login, read_only=True) as connection:
-                is_replica = read_cluster(connection).in_recovery
-        except Error as error:
-            return Check("replica", "problem", error.what, error.fix)
-        where = f"{shown(login.server)}:{login.parameters.get('port', '5432')}"
-        if is_replica:
-            return Check("replica", "ok", f"{where} is in recovery")
-        reason = f"{where} is not in recovery: it is a primary, or was promoted"
-        return Check("replica", "problem", reason, "Name the replica in replica.dsn of the spec.")
 
     def _file(self, user: str) -> Path:
         from replica_access import passwords
@@ -103,7 +95,30 @@ class PlainHosting:
                 parameters.setdefault(key, value)
         named = parameters.pop("dbname", None)
         database = named if named is not None else self.spec.primary.database
-        return Login(parameters.get("host", "localhost"), parameters, database)
+        server = next((parameters[key] for key in ("host", "hostaddr", "service") if key in parameters), "localhost")
+        return Login(server, parameters, database)
+
+
+def _replica_check(name: str, login: Login) -> Check:
+    from replica_access.postgres.catalog import read_cluster
+    from replica_access.postgres.connect import connect
+
+    try:
+        with connect(login, read_only=True) as connection:
+            is_replica = read_cluster(connection).in_recovery
+    except Error as error:
+        return Check(name, "problem", error.what, error.fix)
+    if is_replica:
+        return Check(name, "ok", f"{_address(login)} is in recovery")
+    reason = f"{_address(login)} is not in recovery: it is a primary, or was promoted"
+    return Check(name, "problem", reason, "Name the replica in replica.dsn of the spec.")
+
+
+def _address(login: Login) -> str:
+    port = login.parameters.get("port")
+    if port is None and "service" in login.parameters:  # which knows the port, and we do not
+        return shown(login.server)
+    return f"{shown(login.server)}:{shown(port or '5432')}"
 
 
 def stored_passwords(hosting: Hosting, users: Iterable[str]) -> frozenset[str]:

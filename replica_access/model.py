@@ -292,22 +292,24 @@ class Proof:
     :param lsn: the primary's insert LSN after the last commit, or ``None`` where it was never read.
     :param waited_ms: milliseconds until the replica had replayed it.
     :param lag_ms: milliseconds between now and the last replayed commit, where the replica knows one.
+    :param same_system: ``None``, as for the two after it, where the replica could not be asked.
     """
 
     lsn: str | None
     waited_ms: float
     lag_ms: float | None
-    same_system: bool
-    in_recovery: bool
-    catalogs_match: bool
+    same_system: bool | None
+    in_recovery: bool | None
+    catalogs_match: bool | None
     checks: tuple[ProofCheck, ...]
 
     @property
     def ok(self) -> bool:
-        return self.same_system and self.in_recovery and self.catalogs_match and all(c.ok for c in self.checks)
+        return bool(self.same_system and self.in_recovery and self.catalogs_match) and all(c.ok for c in self.checks)
 
     @property
     def only_untried(self) -> bool:
         """Whether nothing that was tried failed, but something could not be tried."""
         failed = [check for check in self.checks if not check.ok]
-        return bool(failed) and not any(check.tried for check in failed) and self.same_system and self.in_recovery
+        sound = self.same_system is not False and self.in_recovery is not False
+        return bool(failed) and not any(check.tried for check in failed) and sound

@@ -12,10 +12,19 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, LiteralString
+from typing import Annotated, Any, Literal, LiteralString
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from replica_access.errors import SpecError
@@ -53,6 +62,17 @@ InstanceId = Annotated[
 ]
 
 
+def _one_or_more(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError("write a dsn in quotes, or a list of them")
+    return (value,) if isinstance(value, str) else value
+
+
+_Dsns = Annotated[tuple[str, ...], Field(min_length=1)]
+Dsns = Annotated[_Dsns, BeforeValidator(_one_or_more, json_schema_input_type=str | _Dsns)]
+"""One dsn, or a list of them."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False, defer_build=True)
 
@@ -76,17 +96,14 @@ class Primary(_Table):
     sslrootcert: str | None = None
 
     @model_validator(mode="after")
-    def _one_address(self) -> Primary:
-        if (self.instance is None) == (self.dsn is None):
-            raise ValueError("give either instance (RDS) or dsn (any server)")
-        if self.dsn is not None and re.search(r"password\s*=|^postgres(ql)?://[^/@]*:[^/@]*@", self.dsn):
-            raise ValueError("a password does not belong into the spec: use PGPASSWORD, a pgpass file or admin_secret")
+    def _addressed(self) -> Primary:
+        _check_address(self.instance, (self.dsn,) if self.dsn is not None else None)
         return self
 
 
 class Replica(_Table):
     instance: InstanceId | None = None
-    dsn: str | None = None
+    dsn: Dsns | None = None
     instance_class: str | None = Field(None, alias="class", pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")
     publicly_accessible: bool = True
     subnet_group: str = "auto"
@@ -95,7 +112,30 @@ class Replica(_Table):
     iam_authentication: bool = False
     tags: Mapping[str, str] = Field(default_factory=dict)
 
-    _one_address = Primary._one_address  # the same rule: instance or dsn, no password
+    @model_validator(mode="after")
+    def _addressed(self) -> Replica:
+        _check_address(self.instance, self.dsn)
+        return self
+
+
+def _check_address(instance: str | None, dsns: tuple[str, ...] | None) -> None:
+    if (instance is None) == (dsns is None):
+        raise ValueError("give either instance (RDS) or dsn (any server)")
+    if wrong := list(_wrong_dsns(dsns or ())):
+        raise ValidationError.from_exception_data("dsn", wrong)
+
+
+def _wrong_dsns(dsns: tuple[str, ...]) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with each, at its place and without the dsn itself: there may be a password in it."""
+    for number, dsn in enumerate(dsns):
+        place = ("dsn", number) if len(dsns) > 1 else ("dsn",)
+        if re.search(r"password\s*=|^postgres(ql)?://[^/@]*:[^/@]*@", dsn):
+            advice = "use PGPASSWORD, a pgpass file or admin_secret"
+            message = PydanticCustomError("password", f"a password does not belong into the spec: {advice}")
+            yield InitErrorDetails(type=message, loc=place, input=None)
+        if (first := dsns.index(dsn)) != number:
+            message = PydanticCustomError("duplicate", "is the same as dsn[{first}]", {"first": first + 1})
+            yield InitErrorDetails(type=message, loc=place, input=None)
 
 
 class Allow(_Table):

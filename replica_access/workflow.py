@@ -21,10 +21,11 @@ from replica_access.catalog import Cluster
 from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, PreflightFailed, UsageError
 from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret, is_utf8, shown
 from replica_access.progress import Progress
+from replica_access.proofs import untried
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
     from replica_access.hosting import Hosting
-    from replica_access.postgres.planning import Survey
+    from replica_access.postgres.prove import NotChecked
     from replica_access.spec import Spec
     from replica_access.starter import Wishes
 
@@ -76,13 +77,13 @@ class Applied:
 
     :param changes: what holds now, in order.
     :param failed: the change that did not work, where it was one in particular, and `error` what ended the run.
-    :param proof: ``None`` where it did not come to that, or there is no replica.
+    :param proof: of each replica, by its name; ``None`` where it did not come to that, or the spec has no replica.
     """
 
     changes: tuple[Change, ...] = ()
     failed: str | None = None
     error: Error | None = None
-    proof: Proof | None = None
+    proof: Mapping[str, Proof] | None = None
 
 
 REPLICA_TIMEOUT_S = 2 * 3600.0
@@ -316,37 +317,66 @@ def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
 # --- verify ----------------------------------------------------------------------------------------------------------
 
 
-def verify(spec: Spec, hosting: Hosting, progress: Progress) -> Proof:
-    """Prove on the replica that the users can do what the spec says, and nothing else.
+def verify(spec: Spec, hosting: Hosting, progress: Progress) -> dict[str, Proof]:
+    """Prove on each replica that the users can do what the spec says, and nothing else; the proofs by replica.
+
+    Of several replicas one that cannot be asked keeps no other from being proved: that is its result.
 
     :raises UsageError: the spec has no replica.
-    :raises DatabaseError: a server could not be asked.
+    :raises PreflightFailed: there is no replica yet.
+    :raises DatabaseError: the primary, or the only replica, could not be asked.
     """
     from replica_access.postgres import planning, prove
     from replica_access.postgres.connect import connect
 
     progress.stage("proving it on the replica")
-    primary, replica = hosting.primary(), _replica(spec, hosting)
+    replicas, primary = _replicas(spec, hosting), hosting.primary()
     with connect(primary, read_only=True) as connection:
+<<<<<<< HEAD
         desired = planning.survey(connection, spec, EVERYTHING).desired
     logins: dict[str, Login | prove.NotChecked] = {}
     for user in spec.users:
         password = hosting.password(user)
         unknown = prove.NotChecked(f"its password is not in {spec.secret_of(user)}")
+=======
+        _, desired, _ = planning.plan_cluster(connection, spec, frozenset(), Request())
+    passwords = {user: hosting.password(user) for user in spec.users}
+    prove_it = partial(prove.prove, primary=primary, access=desired.users, progress=progress)
+    proofs: dict[str, Proof] = {}
+    for name, replica in replicas.items():
+        if len(replicas) > 1:
+            progress.stage(f"proving it on {name}")
+        try:
+            proofs[name] = prove_it(replica=replica, logins=_logins(spec, replica, passwords))
+        except DatabaseError as error:
+            if len(replicas) == 1:
+                raise
+            proofs[name] = untried(error)
+    return proofs
+
+
+def _logins(spec: Spec, replica: Login, passwords: Mapping[str, Secret | None]) -> dict[str, Login | NotChecked]:
+    from replica_access.postgres.prove import NotChecked
+
+    logins: dict[str, Login | NotChecked] = {}
+    for user, password in passwords.items():
+        unknown = NotChecked(f"its password is not in {spec.secret_of(user)}")
+>>>>>>> replicas
         logins[user] = replica.as_user(user, password) if password is not None else unknown
-    return prove.prove(primary=primary, replica=replica, access=desired.users, logins=logins, progress=progress)
+    return logins
 
 
 def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress) -> Login:
-    """Return how `user` logs in to the replica, once that has everything the primary has committed.
+    """Return how `user` logs in to the first replica, once that has everything the primary has committed.
 
+    :raises UsageError: the spec has no replica.
     :raises PreflightFailed: there is no replica yet.
     :raises DatabaseError: the replica does not catch up.
     """
     from replica_access.postgres import propagation
     from replica_access.postgres.connect import connect
 
-    replica = _replica(spec, hosting)
+    replica = next(iter(_replicas(spec, hosting).values()))
     with connect(hosting.primary(), read_only=True) as ours, connect(replica, read_only=True) as theirs:
         replay = propagation.wait_for_replay(ours, theirs, progress)
     if not replay.reached:
@@ -354,10 +384,11 @@ def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress)
     return replica.as_user(user, hosting.password(user))
 
 
-def _replica(spec: Spec, hosting: Hosting) -> Login:
+def _replicas(spec: Spec, hosting: Hosting) -> Mapping[str, Login]:
     if spec.replica is None:
-        raise UsageError("The spec has no [replica].", "Name one: the proof is what a replica answers.")
-    replica = hosting.replica()
-    if replica is None:
+        fix = f"Name one there by {'instance' if spec.on_rds else 'dsn'}: the proof is what a replica answers."
+        raise UsageError("The spec has no [replica].", fix)
+    replicas = hosting.replicas()
+    if not replicas:
         raise PreflightFailed("There is no replica that can be used yet.", "Run `replica-access apply` first.")
-    return replica
+    return replicas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from replica_access import passwords
@@ -57,13 +58,15 @@ class RdsHosting:
         """Return how the admin logs in to the primary."""
         return credentials.primary_login(self.aws, self.spec, self._primary_instance())
 
-    def replica(self) -> Login | None:
-        """Return how the admin logs in to the replica; ``None`` where there is none that can be used (yet).
+    def replicas(self) -> Mapping[str, Login]:
+        """Return how the admin logs in to the replica, by its identifier; empty where none can be used (yet).
 
         :raises NotOurs: the instance of that name is somebody else's.
         """
         replica = self._replica_instance()
-        return credentials.replica_login(self.aws, self.spec, replica, self.primary()) if replica is not None else None
+        if replica is None:
+            return {}
+        return {replica.identifier: credentials.replica_login(self.aws, self.spec, replica, self.primary())}
 
     def execute(self, change: Change, progress: Progress) -> None:
         """Carry out one change of the plan that `look` made, and wait until it holds."""
@@ -72,7 +75,7 @@ class RdsHosting:
     def password(self, user: str) -> Secret | None:
         """Return the stored password of `user`, ``None`` where none is stored; for IAM, a token for the replica."""
         if self.spec.users[user].auth == "iam":
-            login = self.replica()
+            login = next(iter(self.replicas().values()), None)
             return credentials.with_iam_token(self.aws, login.as_user(user, None)).password if login else None
         secret = self.spec.secret_of(user)
         if passwords.is_file(secret):

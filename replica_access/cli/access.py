@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,7 +220,7 @@ def provision(
 
 
 def verify(context: typer.Context) -> None:
-    """Prove on the replica that every user can read what the spec says, and nothing else."""
+    """Prove on every replica that the users can read what the spec says, and nothing else."""
     from replica_access import workflow
     from replica_access.cli import documents, render
 
@@ -326,15 +326,22 @@ def _outcome(applied: Applied, call: Context) -> Iterable[str]:
         yield "Nothing to do."
     if applied.proof is not None:
         yield from render.proof(applied.proof, all_checks=call.verbose > 0)
+    elif applied.error is None:
+        yield escaped("Nothing was proved, because the spec has no [replica].")
 
 
-def _judge(proof: Proof) -> None:
-    if proof.only_untried:
-        raise Incomplete("Not everything could be tried on the replica.", "What and why is above.")
-    if not proof.ok:
+def _judge(proofs: Mapping[str, Proof]) -> None:
+    untried = [name for name, proof in proofs.items() if proof.only_untried]
+    failed = [name for name, proof in proofs.items() if not proof.ok and not proof.only_untried]
+    if failed:
+        who = "The replica" if len(proofs) == 1 else ", ".join(failed)
         raise ProofFailed(
-            "The replica does not behave as the spec says.", "The failed checks are above; `plan` shows what to mend."
+            f"{who} {'does' if len(failed) == 1 else 'do'} not behave as the spec says.",
+            "The failed checks are above; `plan` shows what to mend.",
         )
+    if untried:
+        where = "the replica" if len(proofs) == 1 else ", ".join(untried)
+        raise Incomplete(f"Not everything could be tried on {where}.", "What and why is above.")
 
 
 def _require_what_could_be_read(outlook: Outlook) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from replica_access.model import Change, Check, Plan, Proof, shown
+from replica_access.model import Change, Check, Plan, Proof, ProofCheck, shown
+from replica_access.proofs import together
 from replica_access.workflow import Applied
 
 
@@ -54,7 +55,20 @@ def check_document(checks: Iterable[Check]) -> dict[str, Any]:
     }
 
 
-def proof_document(proof: Proof) -> dict[str, Any]:
+def proof_document(proofs: Mapping[str, Proof]) -> dict[str, Any]:
+    """Return what all replicas say together, and what each of them says.
+
+    :param proofs: by the name of the replica.
+    """
+    checks = [{**_check(check), "replica": name} for name, proof in proofs.items() for check in proof.checks]
+    return {
+        **_proof(together(proofs.values())),
+        "checks": checks,
+        "replicas": [{"replica": name, **_proof(proof)} for name, proof in proofs.items()],
+    }
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
     return {
         "ok": proof.ok,
         "lsn": proof.lsn,
@@ -63,16 +77,17 @@ def proof_document(proof: Proof) -> dict[str, Any]:
         "same_system": proof.same_system,
         "in_recovery": proof.in_recovery,
         "catalogs_match": proof.catalogs_match,
-        "checks": [
-            {
-                "name": c.name,
-                "database": None if c.database is None else shown(c.database),
-                "ok": c.ok,
-                "detail": c.detail,
-                "tried": c.tried,
-            }
-            for c in proof.checks
-        ],
+        "checks": [_check(check) for check in proof.checks],
+    }
+
+
+def _check(check: ProofCheck) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "database": None if check.database is None else shown(check.database),
+        "ok": check.ok,
+        "detail": check.detail,
+        "tried": check.tried,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
@@ -79,17 +79,33 @@ def _cut(text: str) -> str:
     return text if len(text) <= SQL_SHOWN else f"{text[:SQL_SHOWN]} … ({len(text):,} characters in all)"
 
 
-def proof(found: Proof, *, all_checks: bool) -> Iterator[str]:
-    """Yield the evidence: every check that failed, and the others by their count or one by one."""
-    yield _told(found.lsn is not None, f"the replica has replayed {found.lsn} ({_lag(found)})")
-    yield _told(found.same_system, "primary and replica are the same system")
-    yield _told(found.in_recovery, "the replica is in recovery: nobody can write to it")
-    yield _told(found.catalogs_match, "both catalogs say the same of every reader")
+def proof(found: Mapping[str, Proof], *, all_checks: bool) -> Iterator[str]:
+    """Yield the evidence, of several replicas each under its name."""
+    if len(found) == 1:
+        (only,) = found.values()
+        yield from _evidence(only, all_checks=all_checks)
+        return
+    for name, each in found.items():
+        yield f"[bold]Replica {escaped(name)}[/]"
+        yield from (f"  {line}" for line in _evidence(each, all_checks=all_checks))
+
+
+def _evidence(found: Proof, *, all_checks: bool) -> Iterator[str]:
+    """Yield what holds, every check that failed, and the others by their count or one by one."""
+    if found.in_recovery is not None:
+        yield from _standing(found)
     for check in found.checks:
         if all_checks or not check.ok:
             yield _told(check.ok, _sentence(check))
     if not all_checks and (passed := sum(check.ok for check in found.checks)):
         yield _told(True, f"{passed} of {len(found.checks)} checks passed; -v shows each")
+
+
+def _standing(found: Proof) -> Iterator[str]:
+    yield _told(found.lsn is not None, f"the replica has replayed {found.lsn} ({_lag(found)})")
+    yield _told(found.same_system, "primary and replica are the same system")
+    yield _told(found.in_recovery, "the replica is in recovery: nobody can write to it")
+    yield _told(found.catalogs_match, "both catalogs say the same of every reader")
 
 
 def _lag(found: Proof) -> str:
@@ -102,5 +118,5 @@ def _sentence(check: ProofCheck) -> str:
     return f"{check.name}{where}: {check.detail}"
 
 
-def _told(ok: bool, sentence: str) -> str:
+def _told(ok: bool | None, sentence: str) -> str:
     return f"{_MARKS['ok' if ok else 'problem']} {escaped(sentence)}"

@@ -44,7 +44,7 @@ def test_from_nothing_to_a_stored_password(sandbox: Sandbox, tmp_path: Path) -> 
         grants=[{"to": "analytics", "databases": ["*", "app"]}],
     )
     hosting = opened(spec)
-    assert hosting.replica() is None
+    assert hosting.replicas() == {}
     assert hosting.password("iam") is None
     _, planned = hosting.look()
     try:
@@ -53,8 +53,8 @@ def test_from_nothing_to_a_stored_password(sandbox: Sandbox, tmp_path: Path) -> 
         checks, planned = hosting.look()
         assert planned == Plan()
         assert not [check for check in checks if check.outcome != "ok"]
-        login = hosting.replica()
-        assert login is not None
+        ((identifier, login),) = hosting.replicas().items()
+        assert identifier == name
         with connect(login) as connection:
             assert connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
 
@@ -87,5 +87,5 @@ def test_nobody_logs_in_to_an_instance_that_is_not_ours(sandbox: Sandbox) -> Non
     with sandbox.replica() as theirs:
         hosting = opened(spec_of(theirs))
         with pytest.raises(NotOurs, match="does not carry our tag"):
-            hosting.replica()
+            hosting.replicas()
         hosting.close()

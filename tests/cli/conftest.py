@@ -119,11 +119,13 @@ databases = {databases}
             yield connection
 
     @contextmanager
-    def as_user(self, user: str = "bi", database: str = "shop") -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    def as_user(
+        self, user: str = "bi", database: str = "shop", **parameters: str
+    ) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """A session of a login that a run has made, with the password that it has stored."""
         password = (self.run.directory / f"{user}.password").read_text(encoding="utf-8").strip()
         tls = {"sslmode": "verify-full", "sslrootcert": str(self.server.bundle)}
-        with self.session(database, user=user, password=password, **tls) as connection:
+        with self.session(database, user=user, password=password, **tls, **parameters) as connection:
             yield connection
 
     @contextmanager

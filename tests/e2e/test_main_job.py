@@ -193,3 +193,7 @@ def assert_proof(proof: dict[str, Any]) -> None:
     for check in proof["checks"]:
         assert set(check) >= {"name", "database", "ok", "detail"}
         assert check["ok"] is True
+    (part,) = proof["replicas"]
+    assert part["replica"] == REPLICA
+    assert set(part) >= PROOF
+    assert {key: part[key] for key in PROOF - {"checks"}} == {key: proof[key] for key in PROOF - {"checks"}}

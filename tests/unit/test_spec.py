@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replica_access.errors import SpecError
-from replica_access.spec import load, parse
+from replica_access.spec import Spec, load, parse
 
 MINIMAL = """
 version = 1
@@ -20,6 +20,8 @@ member_of = ["analytics"]
 to = "analytics"
 databases = ["app"]
 """
+
+REPLICAS = 'version = 1\n[primary]\ndsn = "host=db1"\n[replica]\ndsn = '
 
 
 def wrong(text: str) -> str:
@@ -89,6 +91,41 @@ def test_a_password_in_a_dsn_is_refused_and_not_repeated() -> None:
         said = wrong(f'version = 1\n[primary]\ndsn = "{dsn}"\n')
         assert "a password does not belong into the spec" in said
         assert "hunter2" not in said
+
+
+def test_replicas_are_one_dsn_or_several() -> None:
+    for said, dsns in (
+        ('"host=a"', ("host=a",)),
+        ('["host=a"]', ("host=a",)),
+        ('["host=b", "host=a"]', ("host=b", "host=a")),
+    ):
+        replica = parse(REPLICAS + said).replica
+        assert replica is not None
+        assert replica.dsn == dsns
+    kinds = Spec.model_json_schema()["$defs"]["Replica"]["properties"]["dsn"]["anyOf"]
+    assert kinds == [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        {"type": "null"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("[]", "replica-access.toml:5: replica.dsn: name at least one."),
+        ("3", "replica-access.toml:5: replica.dsn: write a dsn in quotes, or a list of them."),
+        ('["host=a", 3]', "replica-access.toml:5: replica.dsn[2]: 3 is no text in quotes."),
+        ('["host=a", "host=b", "host=a"]', "replica-access.toml:5: replica.dsn[3]: is the same as dsn[1]."),
+        ('"host=a password=hunter2"', "replica-access.toml:5: replica.dsn: a password does not belong into the spec"),
+        ('["host=a", "postgresql://u:hunter2@b"]', "replica-access.toml:5: replica.dsn[2]: a password does not belong"),
+        ('["host=a"]\ninstance = "b"', "replica-access.toml:4: replica: give either instance (RDS) or dsn"),
+    ],
+)
+def test_what_is_wrong_with_a_dsn_of_a_replica(dsn: str, said: str) -> None:
+    text = wrong(REPLICAS + dsn)
+    assert said in text
+    assert "hunter2" not in text
 
 
 def test_networks_are_canonical() -> None:
