@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from replica_access import __version__
 from replica_access.cli import access, demo, sandbox
 from replica_access.cli.context import Context
-from replica_access.cli.terminal import Terminal
+from replica_access.cli.terminal import Terminal, escaped
 from replica_access.errors import Error, Interrupted, UsageError
 
 
@@ -134,16 +134,10 @@ def _unexpected(error: Exception, verbose: int) -> int:
 
 def _say(what: str, fix: str) -> int:
     terminal = Terminal()
-    terminal.err.print(f"[bold red]Error:[/] {_escaped(what)}")
+    terminal.say(f"[bold red]Error:[/] {escaped(what)}")
     if fix:
-        terminal.err.print(_escaped(fix))
+        terminal.say(escaped(fix))
     return 1
-
-
-def _escaped(text: str) -> str:
-    from replica_access.cli.terminal import escaped
-
-    return escaped(text)
 
 
 def _traceback(error: BaseException) -> None:
