@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -89,6 +90,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = _fail(error, verbose)
     except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv
         status = _unexpected(error, verbose)
+    finally:
+        gc.freeze()  # the interpreter ends without looking for cycles among everything that was imported
     sys.exit(status)
 
 
