@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer.main
+
+from replica_access.cli.app import program
 
 LIBRARIES = frozenset({
     "boto3", "botocore", "s3transfer", "psycopg", "psycopg_binary", "pydantic", "pydantic_core", "tomlkit",
@@ -129,6 +132,15 @@ def test_what_is_printed_to_a_pipe_needs_no_rich(spec_directory: Path, options: 
 def test_colours_in_a_pipe_are_for_those_who_ask(spec_directory: Path) -> None:
     ran = run(spec_directory, "plan", FORCE_COLOR="1")
     assert ran.err.startswith("\x1b[1;31mError:\x1b[0m 127.0.0.1")
+
+
+def test_a_call_reads_the_options_of_its_own_command_alone() -> None:
+    def commands(*called: str) -> set[str]:
+        return set(typer.main.get_command(program(*called)).commands)  # type: ignore[attr-defined]
+
+    assert commands("plan") == {"plan"}
+    assert commands("sandbox") == {"sandbox"}
+    assert commands() == commands("--help") == commands("pln") > {"plan", "sandbox", "demo"}
 
 
 def test_nobody_looks_for_garbage_among_what_is_imported(spec_directory: Path) -> None:
