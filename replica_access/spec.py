@@ -78,9 +78,9 @@ class _Table(BaseModel):
 
 
 class Aws(_Table):
-    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     profile: str | None = None
-    account: str | None = Field(None, pattern=r"^\d{12}$")
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
 
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -205,10 +205,10 @@ class Spec(_Table):
     """
 
     version: Literal[1]
-    aws: Aws = Aws(region=None, profile=None, account=None)
+    aws: Aws = Field(default_factory=Aws)
     primary: Primary
     replica: Replica | None = None
-    network: Network = Network()
+    network: Network = Field(default_factory=Network)
     roles: Mapping[RoleName, RoleSpec] = Field(default_factory=dict)
     users: Mapping[RoleName, UserSpec] = Field(default_factory=dict)
     grants: tuple[GrantSpec, ...] = ()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
+from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.models import CommandInfo
 
 from replica_access import __version__
 from replica_access.cli import access, demo, sandbox
 from replica_access.cli.context import Context
-from replica_access.cli.terminal import Terminal
+from replica_access.cli.terminal import Terminal, escaped
 from replica_access.errors import Error, Interrupted, UsageError
 
 
@@ -76,19 +79,36 @@ def global_options(
     )
 
 
+def program(called: str = "") -> typer.Typer:
+    """Return the program with no command but the one that is called: Typer reads all there are before it runs one."""
+    commands = [command for command in app.registered_commands if _name(command) == called]
+    groups = [group for group in app.registered_groups if group.name == called]
+    if not commands and not groups:
+        return app
+    alone = copy(app)
+    alone.registered_commands, alone.registered_groups = commands, groups
+    return alone
+
+
+def _name(command: CommandInfo) -> str:
+    return command.callback.__name__ if command.callback is not None else ""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit; every error ends here, as sentences and an exit status."""
-    arguments = _global_options_first(sys.argv[1:] if arguments is None else arguments)
+    options, rest = _apart(sys.argv[1:] if arguments is None else arguments)
+    arguments = options + rest  # let global options stand anywhere: people write them last
     verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks to stop gets the same answer as Ctrl-C
     try:
-        app(
-            arguments, prog_name="replica-access"
-        )  # exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong
+        # It exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong.
+        program(*rest[:1])(arguments, prog_name="replica-access")
     except Error as error:
         status = _fail(error, verbose)
     except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv
         status = _unexpected(error, verbose)
+    finally:
+        gc.freeze()  # the interpreter ends without looking for cycles among everything that was imported
     sys.exit(status)
 
 
@@ -96,9 +116,9 @@ _WITH_VALUE = {"--spec", "--format"}
 _ALONE = {"-v", "-vv", "-q", "--verbose", "--quiet"}
 
 
-def _global_options_first(arguments: list[str]) -> list[str]:
-    """Let global options stand anywhere: people write them last."""
-    first: list[str] = []
+def _apart(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the global options, and the rest, which begins with the command."""
+    options: list[str] = []
     rest: list[str] = []
     todo = list(arguments)
     while todo:
@@ -107,14 +127,14 @@ def _global_options_first(arguments: list[str]) -> list[str]:
             rest += [argument, *todo]
             break
         if argument in _WITH_VALUE and not todo:
-            return [*first, argument]  # Typer says what is missing
+            return [*options, argument], []  # Typer says what is missing
         if argument in _WITH_VALUE:
-            first += [argument, todo.pop(0)]
+            options += [argument, todo.pop(0)]
         elif argument in _ALONE or argument.partition("=")[0] in _WITH_VALUE:
-            first.append(argument)
+            options.append(argument)
         else:
             rest.append(argument)
-    return first + rest
+    return options, rest
 
 
 def _fail(error: Error, verbose: int) -> int:
@@ -134,16 +154,10 @@ def _unexpected(error: Exception, verbose: int) -> int:
 
 def _say(what: str, fix: str) -> int:
     terminal = Terminal()
-    terminal.err.print(f"[bold red]Error:[/] {_escaped(what)}")
+    terminal.say(f"[bold red]Error:[/] {escaped(what)}")
     if fix:
-        terminal.err.print(_escaped(fix))
+        terminal.say(escaped(fix))
     return 1
-
-
-def _escaped(text: str) -> str:
-    from replica_access.cli.terminal import escaped
-
-    return escaped(text)
 
 
 def _traceback(error: BaseException) -> None:

@@ -74,5 +74,5 @@ class Context:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError("There is no terminal to ask on.", "Say --yes to go ahead without being asked.")
         if not typer.confirm(question, err=True):
-            self.terminal.err.print("Nothing was changed.")
+            self.terminal.say("Nothing was changed.")
             raise typer.Exit(1)

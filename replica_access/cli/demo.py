@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +26,8 @@ def demo(context: typer.Context) -> None:
 
     Needs nothing but this program: an AWS endpoint and PostgreSQL servers run here for half a minute.
     """
+    import tempfile
+
     from replica_access.sandbox import lifecycle
 
     call = Context.of(context)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-if TYPE_CHECKING:
+import typer
+
+if TYPE_CHECKING:  # rich takes longer to load than many a command to run: it is for those who see its colours
     from rich.console import Console
     from rich.status import Status
 
@@ -25,7 +29,7 @@ class Terminal:
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sits at standard error; known without rich, which what is read by programs never needs."""
+        """Whether somebody sits at standard error."""
         return sys.stderr.isatty()
 
     @property
@@ -42,9 +46,12 @@ class Terminal:
 
     def print(self, line: str) -> None:
         """Print a line of rich's markup; where a terminal is too narrow for it, it goes on under its own beginning."""
+        if _is_colourless(sys.stdout):
+            typer.echo(plain(line))
+            return
         from rich.text import Text
 
-        text = Text.from_markup(line)
+        text = Text.from_markup(line, emoji=False)
         room = self.out.width
         if not self.out.is_terminal or len(text) <= room or "\n" in text.plain:
             self.out.print(text)
@@ -55,10 +62,17 @@ class Terminal:
         for other in others:
             self.out.print(Text(" " * indent) + other)
 
+    def say(self, line: str) -> None:
+        """Print a line of rich's markup on standard error."""
+        if _is_colourless(sys.stderr):
+            typer.echo(plain(line), err=True)
+        else:
+            self.err.print(line)
+
     def note(self, sentence: str) -> None:
         """Say something that is no result and no error, on standard error."""
         if not self.quiet:
-            self.err.print(escaped(sentence))
+            self.say(escaped(sentence))
 
     # --- Progress ----------------------------------------------------------------------------------------------------
 
@@ -69,15 +83,15 @@ class Terminal:
         if self.is_watched:
             self._spin(title)
         elif self.verbose:
-            self.err.print(title, markup=False, highlight=False)
+            self.say(escaped(title))
 
     def done(self, sentence: str) -> None:
         if self.quiet:
             return
         if self.is_watched:
-            self.err.print(f"[green]✓[/] {escaped(sentence)}", highlight=False)
+            self.say(f"[green]✓[/] {escaped(sentence)}")
         elif self.verbose:
-            self.err.print(f"done: {sentence}", markup=False, highlight=False)
+            self.say(escaped(f"done: {sentence}"))
 
     def waiting(self, sentence: str) -> None:
         if self.quiet:
@@ -85,7 +99,7 @@ class Terminal:
         if self.is_watched:
             self._spin(f"{self._title}: {sentence}")
         elif self.verbose:
-            self.err.print(sentence, markup=False, highlight=False)
+            self.say(escaped(sentence))
 
     def close(self) -> None:
         """Take the progress line away; before anything else is printed."""
@@ -101,11 +115,35 @@ class Terminal:
         self._status.update(escaped(text if len(text) <= width else text[: width - 1] + "…"))
 
 
-def escaped(text: str) -> str:
-    """Return `text` so that rich prints it as it stands, brackets included."""
-    from rich.markup import escape
+# --- Markup: what rich makes colours of, as far as lines here use it --------------------------------------------------
 
-    return escape(text)
+_TAG = re.compile(r"(?P<backslashes>\\*)\[(?P<tag>[a-z#/@][^[]*?)\]")
+
+
+def escaped(text: str) -> str:
+    """Return `text` so that it is printed as it stands, brackets included."""
+    text = _TAG.sub(r"\g<backslashes>\g<backslashes>\\[\g<tag>]", text)
+    return f"{text}\\" if text.endswith("\\") and not text.endswith("\\\\") else text
+
+
+def plain(line: str) -> str:
+    """Return what rich would print of `line` without colours.
+
+    >>> plain("[bold]Tables[/] " + escaped("[draft]"))
+    'Tables [draft]'
+    """
+    return _TAG.sub(_unescaped, line)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Two backslashes stand for one; one that is left makes text of the tag."""
+    literal, escapes = divmod(len(found["backslashes"]), 2)
+    return "\\" * literal + (f"[{found['tag']}]" if escapes else "")
+
+
+def _is_colourless(stream: TextIO) -> bool:
+    """Whether nothing but plain lines is wanted; where the environment has a say in it, rich knows what it means."""
+    return not stream.isatty() and not {"FORCE_COLOR", "TTY_COMPATIBLE"} & os.environ.keys()
 
 
 def _console(is_terminal: bool, *, stderr: bool) -> Console:

@@ -6,8 +6,7 @@ They live in ``sql/`` beside the package, and inside it when installed from a wh
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import LiteralString
 
 
@@ -18,10 +17,11 @@ def load(name: str) -> LiteralString:
     It is typed as a literal because it is one: the file is part of the program, and nothing is ever put into it but by
     binding (this is the only place that may claim so).
     """
-    return _directory().joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return (_directory() / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
-def _directory() -> Traversable:
-    inside = files("replica_access").joinpath("sql")
-    return inside if inside.is_dir() else files("replica_access").joinpath("../sql")
+def _directory() -> Path:
+    package = Path(__file__).parents[1]
+    inside = package / "sql"
+    return inside if inside.is_dir() else package.parent / "sql"
