@@ -25,6 +25,7 @@ from replica_access.proofs import untried
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
     from replica_access.hosting import Hosting
+    from replica_access.postgres.planning import Survey
     from replica_access.postgres.prove import NotChecked
     from replica_access.spec import Spec
     from replica_access.starter import Wishes
@@ -332,14 +333,7 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> dict[str, Proof]
     progress.stage("proving it on the replica")
     replicas, primary = _replicas(spec, hosting), hosting.primary()
     with connect(primary, read_only=True) as connection:
-<<<<<<< HEAD
         desired = planning.survey(connection, spec, EVERYTHING).desired
-    logins: dict[str, Login | prove.NotChecked] = {}
-    for user in spec.users:
-        password = hosting.password(user)
-        unknown = prove.NotChecked(f"its password is not in {spec.secret_of(user)}")
-=======
-        _, desired, _ = planning.plan_cluster(connection, spec, frozenset(), Request())
     passwords = {user: hosting.password(user) for user in spec.users}
     prove_it = partial(prove.prove, primary=primary, access=desired.users, progress=progress)
     proofs: dict[str, Proof] = {}
@@ -361,7 +355,6 @@ def _logins(spec: Spec, replica: Login, passwords: Mapping[str, Secret | None]) 
     logins: dict[str, Login | NotChecked] = {}
     for user, password in passwords.items():
         unknown = NotChecked(f"its password is not in {spec.secret_of(user)}")
->>>>>>> replicas
         logins[user] = replica.as_user(user, password) if password is not None else unknown
     return logins
 
