@@ -14,10 +14,9 @@ import typer
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
-from replica_access.model import Request
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
-    from replica_access.model import Plan, Proof
+    from replica_access.model import Plan, Proof, Request
     from replica_access.spec import Spec
     from replica_access.workflow import Applied, Outlook
 
@@ -97,7 +96,7 @@ def check(context: typer.Context) -> None:
     from replica_access.cli import documents, render
 
     call = Context.of(context)
-    outlook = _look(call, call.spec(), Request())
+    outlook = _look(call, call.spec(), _request())
     if call.as_json:
         call.print_json("check", documents.check_document(outlook.checks))
     else:
@@ -133,7 +132,7 @@ def plan(
 
     call = Context.of(context)
     spec = call.spec()
-    outlook = _look(call, spec, Request(allow_revoke=allow_revoke, allow_drop=allow_drop))
+    outlook = _look(call, spec, _request(allow_revoke, allow_drop))
     _require_what_could_be_read(outlook)
     what = outlook.plan
     if out is not None:
@@ -168,7 +167,7 @@ def apply(
 ) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    request = _request(allow_revoke, allow_drop)
     _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout, saved=saved)
 
 
@@ -215,7 +214,7 @@ def provision(
         raise UsageError(
             f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
         )
-    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    request = _request(allow_revoke, allow_drop)
     _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout)
 
 
@@ -236,6 +235,12 @@ def verify(context: typer.Context) -> None:
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _request(allow_revoke: bool = False, allow_drop: bool = False) -> Request:
+    from replica_access.model import Request
+
+    return Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
 
 
 def _look(call: Context, spec: Spec, request: Request) -> Outlook:

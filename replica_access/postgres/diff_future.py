@@ -103,16 +103,17 @@ def _creators(rule: Rule, here: Scene) -> dict[Oid, list[Oid]]:
     if not isinstance(rule.creators, str):
         named = [role.oid for name in rule.creators if (role := here.cluster.role(name))]
         return {schema.oid: named for schema in wanted} | ({ANYWHERE: named} if rule.everywhere else {})
+    passing = here.readers if here.request.allow_revoke else frozenset[Oid]()  # what readers may create with goes
     members_of = cache(here.cluster.members_of)  # the same few roles hold CREATE in every schema
     owners: dict[Oid, set[Oid]] = {}
     for place, owner in catalog.owners:
         owners.setdefault(place, set()).add(_somebody(owner, here))
     found = {}
     for schema in wanted:
-        holders = _with_members(schema.create | {schema.owner}, here, members_of)
+        holders = _with_members((schema.create - passing) | {schema.owner}, here, members_of)
         found[schema.oid] = _plausible([*sorted(owners.get(schema.oid, ())), *holders], here)
     if rule.everywhere:
-        holders = _with_members(here.cluster.databases[catalog.name].create, here, members_of)
+        holders = _with_members(here.cluster.databases[catalog.name].create - passing, here, members_of)
         found[ANYWHERE] = _plausible(holders, here)
     return found
 
@@ -128,9 +129,10 @@ def _somebody(role: Oid, here: Scene) -> Oid:
 
 
 def _plausible(candidates: Iterable[Oid], here: Scene) -> list[Oid]:
-    """Leave out superusers and system roles: nobody made them creators by name."""
+    """Leave out superusers and system roles, which nobody made creators by name, and roles that are to go."""
+    leaving = here.request.departed.values() if here.request.allow_drop else ()
     roles = (here.cluster.roles.get(oid) for oid in dict.fromkeys(candidates))
-    return [role.oid for role in roles if role and not role.superuser and not role.is_system]
+    return [r.oid for r in roles if r and not r.superuser and not r.is_system and r.oid not in leaving]
 
 
 def _change(here: Scene, creator: Oid, missing: Sequence[Wanted]) -> Plan:
@@ -173,10 +175,8 @@ def _notes(rule: Rule, here: Scene) -> Iterator[Pending]:
     """Yield what is not covered, so that nobody counts on it."""
     for exclusion in rule.exclusions:
         if what := _may_come(rule, exclusion, here):
-            reason = (
-                f"a default privilege cannot except a {what}: a new one that fits is readable until"
-                " `grant` or `apply` with --allow-revoke takes it away"
-            )
+            # A default privilege cannot except anything.
+            reason = f"a new {what} that fits is readable by default, until a run with --allow-revoke closes it"
             yield Pending("exclusion", f"{shown(here.catalog.name)}: {shown(exclusion.text)}", reason)
     if isinstance(rule.creators, str):
         for owner, number in _superuser_owners(rule, here).items():

@@ -98,7 +98,7 @@ def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relati
     allowed: list[_Relation] = []
     refused: dict[Refusal, list[_Relation]] = {}
     refusals: dict[tuple[Oid, Oid], Refusal | None] = {}
-    for relation in sorted(relations):
+    for relation in sorted(relations, key=lambda found: (here.catalog.schemas[found.schema].name, found.name)):
         at = (relation.owner, relation.schema)
         if at not in refusals:
             grantor = relation.owner if place.by_owner else place.extras.grantor

@@ -77,6 +77,8 @@ def own_defaults(here: Scene, rows: Iterable[DefaultPrivileges]) -> Plan:
             )
             for e in row.entries
         ]  # fmt: skip
+        if row.schema == ANYWHERE and row.kind in PUBLIC_BY_DEFAULT and PUBLIC not in row.readable_by:
+            undo.append(statements.default("REVOKE", [KINDS[row.kind][0]], objects, None, creator=creator))
         words = f"what {shown(creator)} gives to others on {objects.lower()} that it makes"
         if refusal := here.authority.refusal(here.oid):
             plan += unable(here, refusal, words, sql)

@@ -137,9 +137,10 @@ def _departing(role: Role, authority: Authority, holdings: Sequence[Holdings], r
                 scope="cluster",
                 action="alter role",
                 object=name,
-                summary=f"{name}: may log in no more",
-                sql=(statements.alter_login(role.name, False),),
+                summary=f"{name}: may log in no more, and its sessions end",
+                sql=(statements.alter_login(role.name, False), statements.end_sessions(role.name)),
                 undo=(statements.alter_login(role.name, True),),
+                join=authority.joins([role.oid]),
                 takes="drop",
             )
         )
@@ -150,10 +151,9 @@ def _departing(role: Role, authority: Authority, holdings: Sequence[Holdings], r
                 scope="cluster",
                 action="drop role",
                 object=name,
-                summary=f"drop the role {name}, which the spec does not name any more, and end its sessions",
-                sql=(statements.end_sessions(role.name), statements.drop_role(role.name)),
+                summary=f"drop the role {name}, which the spec does not name any more",
+                sql=(statements.drop_role(role.name),),
                 undo=tuple(_made_again(role, authority)),
-                join=authority.joins([role.oid]),
                 takes="drop",
                 late=True,
             )

@@ -37,6 +37,21 @@ SELECT format('relation %s: %s', oid::regclass, item)
 UNION ALL
 SELECT format('column %s.%I: %s', attrelid::regclass, attname, item) FROM pg_attribute, unnest(attacl) AS item
 UNION ALL
+SELECT format('%s %s: %s', kind, name, item)
+  FROM (SELECT 'routine' AS kind, oid::regprocedure::text AS name, COALESCE(proacl, acldefault('f', proowner)) AS acl
+          FROM pg_proc
+         UNION ALL
+        SELECT 'type', oid::regtype::text, COALESCE(typacl, acldefault('T', typowner)) FROM pg_type
+         UNION ALL
+        SELECT 'language', lanname, COALESCE(lanacl, acldefault('l', lanowner)) FROM pg_language
+         UNION ALL
+        SELECT 'server', srvname, COALESCE(srvacl, acldefault('S', srvowner)) FROM pg_foreign_server
+         UNION ALL
+        SELECT 'wrapper', fdwname, COALESCE(fdwacl, acldefault('F', fdwowner)) FROM pg_foreign_data_wrapper
+         UNION ALL
+        SELECT 'large object', oid::text, COALESCE(lomacl, acldefault('L', lomowner)) FROM pg_largeobject_metadata
+       ) AS others, unnest(acl) AS item
+UNION ALL
 SELECT format('default of %s in %s on %s: %s', defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, item)
   FROM pg_default_acl, unnest(defaclacl) AS item
 """

@@ -73,7 +73,7 @@ WRONG_SPECS = {
     ),
     "what cannot be granted": (
         HEAD + '[users.bi]\n[[grants]]\nto = "bi"\ndatabases = ["app"]\nprivileges = ["write"]\n',
-        ["replica-access.toml:8: grants[1].privileges[1]: 'write' is not allowed; write 'read'."],
+        ["replica-access.toml:8: grants[1].privileges[1]: 'write' is not allowed; write 'read' or 'execute'."],
     ),
     "a password": (
         HEAD.replace("host=db1", "host=db1 password=hunter2"),

@@ -42,8 +42,9 @@ Database shop
 
 Pending
   … database later: no such database yet; readers gets its grants there at the next run
+  … exclusion shop: public: a new schema that fits is readable by default, until a run with --allow-revoke closes it
 
-10 changes, 1 pending.
+10 changes, 2 pending.
 """
 
 APPLIED = """\
@@ -65,8 +66,9 @@ To take the grants back: psql -f replica-access.undo-TIME.sql
 NOTHING = """\
 Pending
   … database later: no such database yet; readers gets its grants there at the next run
+  … exclusion shop: public: a new schema that fits is readable by default, until a run with --allow-revoke closes it
 
-Nothing to do, 1 pending.
+Nothing to do, 2 pending.
 """
 
 

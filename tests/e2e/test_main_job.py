@@ -12,7 +12,9 @@ import pytest
 from tests.cli.program import Ran
 from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, Account
 
-CHANGE = {"id", "scope", "database", "action", "object", "summary", "sql", "call", "undo", "destructive"}
+CHANGE = {
+    "id", "scope", "database", "action", "object", "summary", "sql", "call", "undo", "destructive", "takes", "acts_as",
+}  # fmt: skip
 PROOF = {"ok", "lsn", "waited_ms", "lag_ms", "same_system", "in_recovery", "catalogs_match", "checks"}
 
 
@@ -141,8 +143,8 @@ def test_sabotage_is_named_exactly_and_mended(done: Account) -> None:
 
 def test_the_documents_have_the_fields_of_the_design(done: Account) -> None:
     plan = document(done, "plan")
-    assert set(plan) == {"schema", "changes", "pending", "blocked", "summary"}
-    assert plan["summary"] == {"changes": 0, "destructive": 0, "pending": 0, "blocked": 0}
+    assert set(plan) == {"schema", "changes", "pending", "blocked", "covered", "summary"}
+    assert plan["summary"] == {"changes": 0, "destructive": 0, "pending": 1, "blocked": 0}
     check = document(done, "check")
     assert set(check) == {"schema", "ok", "checks", "summary"}
     assert check["ok"] is True
@@ -162,7 +164,7 @@ def test_the_documents_have_the_fields_of_the_design(done: Account) -> None:
 def test_the_documents_of_a_change(done: Account) -> None:
     done.sql("REVOKE SELECT ON leasing.units FROM analytics; ALTER ROLE bi CONNECTION LIMIT 3")
     plan = document(done, "plan")
-    assert plan["summary"] == {"changes": 2, "destructive": 0, "pending": 0, "blocked": 0}
+    assert plan["summary"] == {"changes": 2, "destructive": 0, "pending": 1, "blocked": 0}
     for change in plan["changes"]:
         assert set(change) == CHANGE
     role, table = plan["changes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,11 +11,17 @@ from pathlib import Path
 import psycopg
 
 from replica_access import workflow
-from replica_access.model import Change, Plan
+from replica_access.model import Change, Plan, Request
+from replica_access.postgres import script
 from replica_access.progress import SILENT
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import Spec, parse
 from replica_access.workflow import Applied, Outlook
+
+from ..cli.catalogs import facts
+
+ADDITIVE = Request()
+REVOKING = Request(allow_revoke=True)
 
 SCRIPT = (Path(__file__).parent / "world.sql").read_text(encoding="utf-8")
 
@@ -63,19 +70,26 @@ class World:
             creators = {values["creators"]}
         """
 
-    def look(self, spec: Spec | None = None) -> Outlook:
+    def look(self, spec: Spec | None = None, request: Request = ADDITIVE) -> Outlook:
         spec = spec or self.spec()
-        return workflow.look(spec, workflow.host(spec), SILENT)
+        return workflow.look(spec, workflow.host(spec), SILENT, request)
 
-    def plan(self, spec: Spec | None = None) -> Plan:
-        outlook = self.look(spec)
+    def plan(self, spec: Spec | None = None, request: Request = ADDITIVE) -> Plan:
+        outlook = self.look(spec, request)
         problems = [check for check in outlook.problems if check.name == "primary"]
         assert not problems, problems
         return outlook.plan
 
-    def apply(self, spec: Spec | None = None, *, skip_blocked: bool = False, confirmed: bool = False) -> Applied:
+    def apply(
+        self,
+        spec: Spec | None = None,
+        request: Request = ADDITIVE,
+        *,
+        skip_blocked: bool = False,
+        confirmed: bool = False,
+    ) -> Applied:
         spec = spec or self.spec()
-        outlook = self.look(spec)
+        outlook = self.look(spec, request).allowed()
         workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
         applied = workflow.apply(spec, workflow.host(spec), outlook, SILENT, confirmed=confirmed)
         if applied.error is not None:
@@ -87,6 +101,25 @@ class World:
         (self.directory / "replica-access.toml").write_text(self.spec_text(**replaced), encoding="utf-8")
         command = [sys.executable, "-m", "replica_access", *arguments]
         return subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
+
+    def undo(self, plan: Plan) -> None:
+        """Run the undo script of `plan` with psql, as the admin; it must not even warn."""
+        ended = subprocess.run(
+            [self.primary.installation.tool("psql"), "-X", "-q", "-d", f"{self.dsn} dbname=postgres", "-f", "-"],
+            input=script.render_undo(plan, "postgres"),
+            env=os.environ | self.primary.installation.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+    def facts(self) -> list[str]:
+        """Everything about roles and privileges in this database and in none; see tests.cli.catalogs."""
+        server = self.primary
+        where = {"host": server.host, "port": str(server.port), "user": server.superuser, "sslmode": "disable"}
+        found = facts(where | {"password": server.superuser_password}, verifiers=True)
+        return [fact for fact in found if fact.startswith(("shared: ", f"{self.database}: "))]
 
     def sabotage(self, sql: str) -> None:
         names = {"app_owner": self.app_owner, "migrator": self.migrator, "reader": self.reader, "user": self.user}
