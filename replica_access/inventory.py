@@ -8,8 +8,10 @@ from typing import Literal
 
 from replica_access.model import Oid
 
-Gets = Literal["readable", "granted", "blocked", "excluded"]
-"""What a reader gets of something: has it already, will be granted it, cannot be granted it, shall not have it."""
+Gets = Literal["readable", "granted", "blocked", "excluded", "exposed"]
+"""What a reader gets of something: has it already, will be granted it, cannot be granted it, shall not have it; and
+what it should not have and has all the same.
+"""
 
 Readers = Mapping[str, Gets]
 """By the name of the reader."""

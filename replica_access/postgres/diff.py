@@ -33,13 +33,24 @@ CHUNK = 1000
 
 def diff_database(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog) -> Plan:
     """Return what the readers of the spec lack in the database of `catalog`, and what stands in the way."""
-    authority = Authority(cluster)
     plan = Plan()
+    for scene in scenes(desired, cluster, catalog):
+        plan += _usage(scene)
+        plan += _select(scene)
+        plan += diff_columns(scene)
+        plan += diff_future(scene)
+        plan += Plan(pending=tuple(_missing_schemas(scene)))
+    return plan
+
+
+def scenes(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog) -> Iterator[Scene]:
+    """Yield each reader of the spec in the database of `catalog`."""
+    authority = Authority(cluster)
     for reader, rules in _by_reader(desired.rules.get(catalog.name, ())):
         role = cluster.role(reader)
         if role is not None and role.superuser:
             continue  # no reader: the diff of the roles says so
-        scene = Scene(
+        yield Scene(
             reader=reader,
             oid=role.oid if role else PUBLIC,
             reached=cluster.reached_from(role.oid) if role else frozenset(),
@@ -48,12 +59,6 @@ def diff_database(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog) 
             catalog=catalog,
             authority=authority,
         )
-        plan += _usage(scene)
-        plan += _select(scene)
-        plan += diff_columns(scene)
-        plan += diff_future(scene)
-        plan += Plan(pending=tuple(_missing_schemas(scene)))
-    return plan
 
 
 def _by_reader(rules: Iterable[Rule]) -> Iterator[tuple[str, tuple[Rule, ...]]]:

@@ -28,10 +28,26 @@ Wanted = tuple[Oid, Oid, str]
 
 def diff_future(scene: Scene) -> Plan:
     """Return the default privileges that are missing, one change a creator, and what they cannot do."""
+    missing = _missing(scene)
+    plan = Plan(pending=tuple(note for rule in scene.rules if rule.future for note in _notes(rule, scene)))
+    roles = scene.cluster.roles
+    for creator, of_creator in groupby(sorted(missing, key=lambda m: roles[m[0]].name), lambda m: m[0]):
+        plan += _change(scene, creator, list(of_creator))
+    return plan
+
+
+def creators(scene: Scene) -> dict[Oid, bool]:
+    """Return whose future objects the rules want, and whether the reader can read all that they make next."""
+    missing = {creator for creator, _, _ in _missing(scene)}
+    found = (_creators(rule, scene).values() for rule in scene.rules if rule.future)
+    return {creator: creator not in missing for schemas in found for those in schemas for creator in those}
+
+
+def _missing(scene: Scene) -> list[Wanted]:
     who = scene.reached | {PUBLIC}
     covered = {(row.creator, row.schema, row.kind) for row in scene.catalog.default_privileges if row.readable_by & who}
     wanted = dict.fromkeys(want for rule in scene.rules if rule.future for want in _wanted(rule, scene))
-    missing = [
+    return [
         (creator, schema, kind)
         for creator, schema, kind in wanted
         if creator not in scene.reached  # what it makes, the reader has the rights of its owner on
@@ -39,11 +55,6 @@ def diff_future(scene: Scene) -> Plan:
         and (creator, ANYWHERE, kind) not in covered
         and (schema == ANYWHERE or (creator, ANYWHERE, kind) not in wanted)
     ]
-    plan = Plan(pending=tuple(note for rule in scene.rules if rule.future for note in _notes(rule, scene)))
-    roles = scene.cluster.roles
-    for creator, of_creator in groupby(sorted(missing, key=lambda m: roles[m[0]].name), lambda m: m[0]):
-        plan += _change(scene, creator, list(of_creator))
-    return plan
 
 
 def _wanted(rule: Rule, scene: Scene) -> Iterator[Wanted]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,8 +14,9 @@ from replica_access.model import PUBLIC, BlockedObject, Cluster, Pending, Plan, 
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
 from replica_access.postgres.catalog import read_cluster, read_database
-from replica_access.postgres.diff import diff_database
+from replica_access.postgres.diff import diff_database, scenes
 from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
+from replica_access.postgres.scene import Scene
 from replica_access.spec import Spec
 
 
@@ -60,13 +62,29 @@ def plan_database(
     connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str, request: Request
 ) -> Plan:
     """Return what the database that `connection` is in lacks."""
+    return examine_database(connection, cluster, desired, database, request).plan
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a database lacks, and how it looked to each reader; to none where it could not be looked into."""
+
+    plan: Plan
+    scenes: tuple[Scene, ...] = ()
+
+
+def examine_database(
+    connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired, database: str, request: Request
+) -> Examined:
+    """Look into the database that `connection` is in."""
     if (blocked := misread(connection, desired, database)) is not None:
-        return blocked
+        return Examined(blocked)
     readers, foreseen = _readers(desired.rules[database]), foresight.foresee(desired, cluster)
     catalog = read_database(connection, cluster, database, foresight.asked(readers, cluster, foreseen))
     if request.schema is not None:
         catalog = catalog.only(request.schema)
-    return diff_database(desired, foreseen, foresight.judged(catalog, readers, cluster, foreseen))
+    judged = foresight.judged(catalog, readers, cluster, foreseen)
+    return Examined(diff_database(desired, foreseen, judged), tuple(scenes(desired, foreseen, judged)))
 
 
 def unreachable(cluster: Cluster, database: str) -> Plan | None:
