@@ -16,9 +16,9 @@ SELECT u.schema::bigint AS schema,
                               ELSE pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT')
                             END
                       ORDER BY r.oid) AS readable_by
-          FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.oid[])
-           AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          FROM pg_catalog.unnest(%(schemas)s::pg_catalog.oid[]) AS asked (schema)
+          JOIN pg_catalog.pg_class c ON c.relnamespace = asked.schema
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
            AND NOT EXISTS (SELECT
                              FROM pg_catalog.unnest(%(known)s::pg_catalog.oid[]) AS k (oid)
                             WHERE k.oid = c.oid)) AS u

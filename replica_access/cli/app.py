@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from replica_access import __version__
-from replica_access.cli import access, demo, sandbox
+from replica_access.cli import access, demo, grant, sandbox
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import Terminal
 from replica_access.errors import Error, Interrupted, UsageError
@@ -38,6 +38,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done or clean, 1 failed, 2 wrong usage, 3 drift or a failed proof, 4 incomplete.",
 )
 access.add_to(app)
+grant.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")
 demo.add_to(app)
 

@@ -14,8 +14,9 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from replica_access.desired import from_spec
+from replica_access.errors import Blocked
 from replica_access.inventory import FoundRelations, FoundSchema, Gets, Inventory, Readers
-from replica_access.model import Login, Oid, Schema, is_utf8, shown
+from replica_access.model import Cluster, Login, Oid, Schema, is_utf8, shown
 from replica_access.postgres import diff_future
 from replica_access.postgres.catalog import read_cluster
 from replica_access.postgres.connect import connect, database_error
@@ -68,17 +69,25 @@ def names(login: Login, spec: Spec, database: str | None, *, schemas: bool) -> d
 
     :param schemas: with the schemas of `database`, or of all that `spec` means where that is ``None``.
     :raises DatabaseError: it could not be asked.
+    :raises Blocked: nobody, or not the admin, may connect to `database`.
     """
     with connect(login, read_only=True) as connection:
         cluster = read_cluster(connection)
     found = [each.name for each in cluster.databases.values() if not each.is_system]
     meant = [database] if database is not None else from_spec(spec, filter(is_utf8, found)).rules
-    looked_into = [
-        name
-        for name in (meant if schemas else ())
-        if name in found and cluster.databases[name].allows_connections and unreachable(cluster, name) is None
-    ]
+    looked_into = [name for name in (meant if schemas else ()) if name in found and not _closed(cluster, name)]
+    if schemas and database in found and (closed := _closed(cluster, database)) is not None:
+        raise Blocked(*closed)
     return dict.fromkeys(found, frozenset[str]()) | in_each(looked_into, partial(_schemas, login))
+
+
+def _closed(cluster: Cluster, database: str) -> tuple[str, str] | None:
+    """Return why the admin cannot connect to `database`, and what to do; ``None`` where it can."""
+    if not cluster.databases[database].allows_connections:
+        return f"The database {shown(database)} lets nobody connect: ALLOW_CONNECTIONS is off.", "Turn that on first."
+    if (stuck := unreachable(cluster, database)) is not None:
+        return f"{stuck.blocked[0].object}: {stuck.blocked[0].reason}.", stuck.blocked[0].fix
+    return None
 
 
 def _schemas(login: Login, database: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -84,7 +84,10 @@ def examine_database(
     if request.schema is not None:
         catalog = catalog.only(request.schema)
     judged = foresight.judged(catalog, readers, cluster, foreseen)
-    return Examined(diff_database(desired, foreseen, judged), tuple(scenes(desired, foreseen, judged)))
+    plan = diff_database(desired, foreseen, judged)
+    if request.schema is not None:  # what was not looked at is not missing
+        plan = replace(plan, pending=tuple(note for note in plan.pending if note.kind != "schema"))
+    return Examined(plan, tuple(scenes(desired, foreseen, judged)))
 
 
 def unreachable(cluster: Cluster, database: str) -> Plan | None:
