@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from replica_access.errors import Drift, UsageError
 
 if TYPE_CHECKING:
+    from replica_access.model import Request
     from replica_access.spec import Spec
 
 SCHEMA = "replica-access/plan/1"
@@ -26,15 +27,22 @@ class Binding:
     """What a plan was made for.
 
     :param spec: the SHA-256 of what the spec says; comments and order of keys do not count.
+    :param allowed: the flags that let something be taken away.
     """
 
     system_identifier: str
     spec: str
+    allowed: tuple[str, ...] = ()
 
 
-def binding(spec: Spec, system_identifier: str) -> Binding:
+def binding(spec: Spec, system_identifier: str, request: Request) -> Binding:
     said = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return Binding(system_identifier, hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest())
+    allowed = {"--allow-revoke": request.allow_revoke, "--allow-drop": request.allow_drop}
+    return Binding(
+        system_identifier,
+        hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest(),
+        tuple(flag for flag, given in allowed.items() if given),
+    )
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -78,12 +86,25 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
         )
     if bound.get("spec") != bound_now["spec"]:
         yield "the spec says something else than when it was made"
+    if (allowed := list(bound.get("allowed", ()))) != list(bound_now["allowed"]):
+        yield f"it was made with {' '.join(allowed) or 'no flag that takes anything away'}: say the same"
     before, after = _by_id(saved), _by_id(now)
-    yield from (f"not needed any more: {summary}" for id_, summary in before.items() if id_ not in after)
-    yield from (f"new: {summary}" for id_, summary in after.items() if id_ not in before)
+    yield from (f"not needed any more: {_summary(change)}" for id_, change in before.items() if id_ not in after)
+    yield from (f"new: {_summary(change)}" for id_, change in after.items() if id_ not in before)
+    yield from (
+        f"begins elsewhere: {_summary(change)}: its {key} was {before[id_].get(key)}, and would be {change[key]}"
+        for id_, change in after.items()
+        if id_ in before
+        for key in ("summary", "undo", "acts_as")
+        if before[id_].get(key) != change[key]
+    )
     stuck = {str(entry) for entry in saved.get("blocked", ())}
     yield from (f"blocked now: {b['object']}: {b['reason']}" for b in now["blocked"] if str(b) not in stuck)
 
 
-def _by_id(document: Mapping[str, Any]) -> dict[str, str]:
-    return {str(change.get("id")): str(change.get("summary")) for change in document.get("changes", ())}
+def _by_id(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(change.get("id")): change for change in document.get("changes", ())}
+
+
+def _summary(change: Mapping[str, Any]) -> str:
+    return str(change.get("summary"))

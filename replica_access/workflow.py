@@ -3,7 +3,9 @@
 ::
 
     look        everything that would stop `apply`, and what is missing; changes nothing (`check`, `plan`)
+    take_stock  what there is, held against what the last run left behind (`grant`)
     apply       change AWS, then the primary, each step planned again under its lock; then prove it
+    record      what the next run has to know of this one
     verify      the proof alone
 
 What the stages do is in `aws` and `postgres`; nothing here prints, asks, or knows of a terminal.
@@ -22,14 +24,17 @@ from replica_access.errors import Blocked, DatabaseError, Error, Interrupted, Pr
 from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret, is_utf8, shown
 from replica_access.progress import Progress
 from replica_access.proofs import untried
+from replica_access.side_by_side import in_each
 
 if TYPE_CHECKING:  # these load pydantic, boto3 or psycopg; only the uses that need them do
     from replica_access.hosting import Hosting
-    from replica_access.postgres.planning import Survey
+    from replica_access.inventory import Inventory
+    from replica_access.postgres.planning import Examined, Survey
     from replica_access.postgres.prove import NotChecked
+    from replica_access.postgres.scene import Scene
     from replica_access.spec import Spec
     from replica_access.starter import Wishes
-
+    from replica_access.state import KnownDatabase, State
 
 EVERYTHING = Request()
 
@@ -44,6 +49,8 @@ class Outlook:
     :param databases: by name; blocked here are objects that the admin may not grant on.
     :param system_identifier: of the primary; empty where it could not be read.
     :param request: what was asked for: `apply` makes the plan again by it.
+    :param server: the primary's shared catalogs; ``None`` where it could not be read.
+    :param scenes: how the databases that could be looked into look to each reader.
     """
 
     checks: tuple[Check, ...]
@@ -52,6 +59,8 @@ class Outlook:
     databases: Mapping[str, Plan] = field(default_factory=dict)
     system_identifier: str = ""
     request: Request = EVERYTHING
+    server: Cluster | None = None
+    scenes: Mapping[str, tuple[Scene, ...]] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -88,9 +97,6 @@ class Applied:
 
 
 REPLICA_TIMEOUT_S = 2 * 3600.0
-
-DATABASES_AT_ONCE = 4
-"""How many are read side by side: a connection each, to a primary that has better things to do."""
 
 
 def host(spec: Spec, *, timeout_s: float = REPLICA_TIMEOUT_S) -> Hosting:
@@ -172,30 +178,30 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
         stored = stored_passwords(hosting, _password_users(spec))
         with connect(login, read_only=True) as connection:
             found, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
-        databases = _look_at_databases(login, found)
+        examined = in_each(list(found.databases), partial(_look_at_database, login, found))
     except Error as error:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
+    databases = {name: each.plan for name, each in examined.items()}
     blocked = (b for plan in (cluster_plan, *databases.values()) for b in plan.blocked)
-    checks = (_primary_check(login, found.cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked))
-    return Outlook(checks, Plan(), cluster_plan, databases, found.cluster.system_identifier, request)
+    return Outlook(
+        checks=(_primary_check(login, found.cluster), *(Check(b.object, "problem", b.reason, b.fix) for b in blocked)),
+        cluster=cluster_plan,
+        databases=databases,
+        system_identifier=found.cluster.system_identifier,
+        request=request,
+        server=found.cluster,
+        scenes={name: each.scenes for name, each in examined.items() if each.scenes},
+    )
 
 
-def _look_at_databases(login: Login, found: Survey) -> dict[str, Plan]:
-    names, look_at = found.databases, partial(_look_at_database, login, found)
-    if len(names) < 2:
-        return {name: look_at(name) for name in names}  # here, where Ctrl-C ends it at once
-    with ThreadPoolExecutor(DATABASES_AT_ONCE) as pool:
-        return dict(zip(names, pool.map(look_at, names), strict=True))
-
-
-def _look_at_database(login: Login, found: Survey, database: str) -> Plan:
+def _look_at_database(login: Login, found: Survey, database: str) -> Examined:
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 
     if (blocked := planning.unreachable(found, database)) is not None:
-        return blocked
+        return planning.Examined(blocked)
     with connect(login, database=database, read_only=True) as connection:
-        return planning.plan_database(connection, found, database)
+        return planning.examine_database(connection, found, database)
 
 
 def _primary_check(login: Login, cluster: Cluster) -> Check:
@@ -207,6 +213,33 @@ def _primary_check(login: Login, cluster: Cluster) -> Check:
 
 def _password_users(spec: Spec) -> tuple[str, ...]:
     return tuple(name for name, user in spec.users.items() if user.auth == "password")
+
+
+# --- what is new -----------------------------------------------------------------------------------------------------
+
+
+def take_stock(
+    hosting: Hosting, outlook: Outlook, progress: Progress, known: Mapping[str, KnownDatabase] | None = None
+) -> dict[str, Inventory]:
+    """Return what there is in each database that `outlook` looked into, as far as the spec wants it.
+
+    :param known: what needs no description, by database; ``None``: nobody wants any described.
+    :raises DatabaseError: a server could not be asked.
+    """
+    from replica_access.postgres import inventory
+    from replica_access.postgres.connect import connect
+
+    login = hosting.primary()
+
+    def take(database: str) -> Inventory:
+        scenes, before = outlook.scenes[database], (known or {}).get(database)
+        is_same = before is not None and before.oid == scenes[0].cluster.databases[database].oid
+        relations = before.relations if before is not None and is_same else ()
+        with connect(login, database=database, read_only=True) as connection:
+            return inventory.take(connection, scenes, None if known is None else relations)
+
+    progress.stage("taking stock of what there is")
+    return in_each(list(outlook.scenes), take)
 
 
 # --- apply -----------------------------------------------------------------------------------------------------------
@@ -313,6 +346,43 @@ def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
                 hosting.store_password(user, password)
             prepared[user] = password
     return prepared
+
+
+def record(
+    spec: Spec,
+    hosting: Hosting,
+    outlook: Outlook,
+    applied: Applied,
+    stock: Mapping[str, Inventory],
+    *,
+    known: State | None,
+    when: str,
+) -> State:
+    """Return what the next run has to know of this one: of one that failed, the roles that it made and no more.
+
+    What was looked at is recorded as it was when the plan was made: what came in between is new to the next run.
+
+    :raises DatabaseError: the primary could not be asked for what was made.
+    """
+    from replica_access.postgres.catalog import read_cluster
+    from replica_access.postgres.connect import connect
+    from replica_access.state import State
+
+    state = known or State(outlook.system_identifier)
+    server = outlook.server
+    if server is None:
+        return state
+    declared = (*spec.roles, *spec.users)
+    made = {change.object for change in applied.changes if change.action == "create role"}
+    if any(change.scope == "cluster" for change in applied.changes):
+        with connect(hosting.primary(), read_only=True) as connection:
+            server = read_cluster(connection)
+    roles = {role.name: role.oid for role in server.roles.values()}
+    state = state.with_roles(roles, declared=declared, created=[name for name in declared if shown(name) in made])
+    if applied.error is not None:
+        return state
+    databases = {database.name: database.oid for database in server.databases.values()}
+    return state.with_databases(databases, stock, outlook.request, when)
 
 
 # --- verify ----------------------------------------------------------------------------------------------------------

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from replica_access.cli import running
 from replica_access.cli.context import Context
+from replica_access.cli.running import AllowDrop, AllowRevoke, Orders, SkipBlocked, Timeout, Yes, count, print_lines
 from replica_access.cli.terminal import escaped
-from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, ProofFailed, UsageError
+from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
-    from replica_access.model import Plan, Proof, Request
+    from replica_access.model import Plan
     from replica_access.spec import Spec
-    from replica_access.workflow import Applied, Outlook
-
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-SkipBlocked = Annotated[
-    bool, typer.Option("--skip-blocked", help="Leave out objects that the admin may not grant on, and do the rest.")
-]
-AllowRevoke = Annotated[
-    bool, typer.Option("--allow-revoke", help="Take away what readers have beyond the spec; close the replica.")
-]
-AllowDrop = Annotated[bool, typer.Option("--allow-drop", help="Drop roles that were made by a run and left the spec.")]
-Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", min=1, help="How long to wait for the replica.")]
+    from replica_access.workflow import Outlook
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,22 +86,22 @@ def check(context: typer.Context) -> None:
     from replica_access.cli import documents, render
 
     call = Context.of(context)
-    outlook = _look(call, call.spec(), _request())
+    outlook = _look(call, call.spec())
     if call.as_json:
         call.print_json("check", documents.check_document(outlook.checks))
     else:
-        _print(call, render.checks(outlook.checks))
+        print_lines(call, render.checks(outlook.checks))
     if outlook.problems:
         stand = "stands" if len(outlook.problems) == 1 else "stand"
         raise PreflightFailed(
-            f"{_count(len(outlook.problems), 'problem')} {stand} in the way.", "Each has its fix above."
+            f"{count(len(outlook.problems), 'problem')} {stand} in the way.", "Each has its fix above."
         )
     if outlook.not_checked:
         raise Incomplete(
-            f"{_count(len(outlook.not_checked), 'thing')} could not be looked at.", "The reasons are above."
+            f"{count(len(outlook.not_checked), 'thing')} could not be looked at.", "The reasons are above."
         )
     if not call.as_json:
-        call.print(f"Nothing stands in the way: {_count(len(outlook.checks), 'check')} passed.")
+        call.print(f"Nothing stands in the way: {count(len(outlook.checks), 'check')} passed.")
 
 
 def plan(
@@ -126,13 +116,13 @@ def plan(
 ) -> None:
     """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing.
 
-    What would be taken away is listed apart. It is done by an `apply` with the same flags.
+    What would be taken away is listed apart: it is done by an `apply` with the same flags.
     """
     from replica_access.cli import documents, render
 
     call = Context.of(context)
     spec = call.spec()
-    outlook = _look(call, spec, _request(allow_revoke, allow_drop))
+    outlook = _look(call, spec, allow_revoke=allow_revoke, allow_drop=allow_drop)
     _require_what_could_be_read(outlook)
     what = outlook.plan
     if out is not None:
@@ -147,10 +137,10 @@ def plan(
     elif call.as_json:
         call.print_json("plan", documents.plan_document(what))
     else:
-        _print(call, render.plan(what, with_sql=call.verbose > 0, request=outlook.request))
+        print_lines(call, render.plan(what, with_sql=call.verbose > 0, request=outlook.request))
         call.print(_summary(what))
     if check_only and what.changes:
-        raise Drift(f"{_count(len(what.changes), 'change')} would bring the servers to what the spec says.")
+        raise Drift(f"{count(len(what.changes), 'change')} would bring the servers to what the spec says.")
 
 
 def apply(
@@ -167,8 +157,7 @@ def apply(
 ) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    request = _request(allow_revoke, allow_drop)
-    _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout, saved=saved)
+    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, timeout), saved)
 
 
 def provision(
@@ -214,8 +203,7 @@ def provision(
         raise UsageError(
             f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
         )
-    request = _request(allow_revoke, allow_drop)
-    _apply(call, call.spec(), request, yes=yes, skip_blocked=skip_blocked, timeout=timeout)
+    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, timeout))
 
 
 def verify(context: typer.Context) -> None:
@@ -230,24 +218,19 @@ def verify(context: typer.Context) -> None:
     if call.as_json:
         call.print_json("verify", documents.proof_document(proof))
     else:
-        _print(call, render.proof(proof, all_checks=call.verbose > 0))
-    _judge(proof)
+        print_lines(call, render.proof(proof, all_checks=call.verbose > 0))
+    running.judge(proof)
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
-def _request(allow_revoke: bool = False, allow_drop: bool = False) -> Request:
+def _look(call: Context, spec: Spec, *, allow_revoke: bool = False, allow_drop: bool = False) -> Outlook:
+    from replica_access import workflow
     from replica_access.model import Request
 
-    return Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
-
-
-def _look(call: Context, spec: Spec, request: Request) -> Outlook:
-    from replica_access import workflow
-
-    outlook = workflow.look(spec, workflow.host(spec), call.terminal, request)
-    call.terminal.close()
+    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    outlook, _ = running.look(call, spec, workflow.host(spec), request)
     return outlook
 
 
@@ -256,97 +239,29 @@ def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
     from replica_access import saved_plan
     from replica_access.cli import documents
 
-    bound_to = asdict(saved_plan.binding(spec, outlook.system_identifier))
+    bound_to = asdict(saved_plan.binding(spec, outlook.system_identifier, outlook.request))
     return {"schema": saved_plan.SCHEMA, **documents.plan_document(outlook.plan), "bound_to": bound_to}
 
 
-def _apply(
-    call: Context,
-    spec: Spec,
-    request: Request,
-    *,
-    yes: bool,
-    skip_blocked: bool,
-    timeout: int,
-    saved: Path | None = None,
-) -> None:
+def _apply(call: Context, spec: Spec, orders: Orders, saved: Path | None = None) -> None:
     from replica_access import saved_plan, workflow
-    from replica_access.cli import documents, render
+    from replica_access.model import Request
 
     reviewed = None if saved is None else saved_plan.read(saved)
-    hosting = workflow.host(spec, timeout_s=timeout * 60)
-    outlook = workflow.look(spec, hosting, call.terminal, request)
-    call.terminal.close()
-    workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+    hosting = workflow.host(spec, timeout_s=orders.timeout * 60)
+    request = Request(allow_revoke=orders.allow_revoke, allow_drop=orders.allow_drop)
+    outlook, known = running.look(call, spec, hosting, request)
+    workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=orders.skip_blocked)
     if reviewed is not None:
         saved_plan.require_same(reviewed, _bound_document(spec, outlook))
-    found, outlook = outlook.plan, outlook.allowed()
-    what = outlook.plan
-    for takes in ("revoke", "drop"):
-        if left := sum(change.takes == takes and change not in what.changes for change in found.changes):
-            call.terminal.note(f"{_count(left, 'change')} would take something away: left out without --allow-{takes}.")
-    if what.changes and not yes:
-        if not call.as_json:
-            _print(call, render.plan(what, with_sql=call.verbose > 0, request=request))
-        call.confirm(f"Apply {_count(len(what.changes), 'change')}?", yes=yes)
-    undo = _leave_undo(call.spec_path, what, spec.primary.database)
-    applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=reviewed is not None or not yes)
+    outlook = running.leave_out_what_is_not_allowed(call, outlook)
+    stock = workflow.take_stock(hosting, outlook, call.terminal)
     call.terminal.close()
-    if call.as_json:
-        call.print_json("apply", {**documents.applied_document(applied), "undo": None if undo is None else str(undo)})
-    else:
-        _print(call, _outcome(applied, call))
-        if undo is not None:
-            call.print(f"To take the grants back: psql -f {escaped(str(undo))}")
-    if applied.error is not None:
-        raise applied.error
-    if applied.proof is not None:
-        _judge(applied.proof)
-
-
-def _leave_undo(spec_path: Path, what: Plan, database: str) -> Path | None:
-    """Write what would take the plan back, beside the spec and before anything is done; return where.
-
-    :raises UsageError: it cannot be written: then nothing is done either.
-    """
-    if not what.of("cluster") and not what.of("database"):
-        return None
-    from replica_access import starter
-    from replica_access.postgres import script
-
-    path = spec_path.with_name(f"{spec_path.stem}.undo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sql")
-    starter.write(path, script.render_undo(what, database))
-    return path
-
-
-def _outcome(applied: Applied, call: Context) -> Iterable[str]:
-    """Yield what was done, one by one where no terminal has shown it already, then the proof."""
-    from replica_access.cli import render
-
-    if not call.terminal.is_watched:
-        yield from render.done(applied.changes)
-    if applied.changes:
-        yield f"{_count(len(applied.changes), 'change')} applied."
-    elif applied.error is None:
-        yield "Nothing to do."
-    if applied.proof is not None:
-        yield from render.proof(applied.proof, all_checks=call.verbose > 0)
-    elif applied.error is None:
-        yield escaped("Nothing was proved, because the spec has no [replica].")
-
-
-def _judge(proofs: Mapping[str, Proof]) -> None:
-    untried = [name for name, proof in proofs.items() if proof.only_untried]
-    failed = [name for name, proof in proofs.items() if not proof.ok and not proof.only_untried]
-    if failed:
-        who = "The replica" if len(proofs) == 1 else ", ".join(failed)
-        raise ProofFailed(
-            f"{who} {'does' if len(failed) == 1 else 'do'} not behave as the spec says.",
-            "The failed checks are above; `plan` shows what to mend.",
-        )
-    if untried:
-        where = "the replica" if len(proofs) == 1 else ", ".join(untried)
-        raise Incomplete(f"Not everything could be tried on {where}.", "What and why is above.")
+    if number := len(outlook.plan.changes):
+        running.ask(call, outlook, f"Apply {count(number, 'change')}?", yes=orders.yes)
+    confirmed = reviewed is not None or not orders.yes
+    ran = running.carry_out(call, spec, hosting, outlook, stock, known=known, confirmed=confirmed, saved=saved)
+    running.report(call, "apply", ran, {})
 
 
 def _require_what_could_be_read(outlook: Outlook) -> None:
@@ -357,7 +272,7 @@ def _require_what_could_be_read(outlook: Outlook) -> None:
 
 
 def _summary(what: Plan) -> str:
-    parts = [_count(len(what.changes), "change")]
+    parts = [count(len(what.changes), "change")]
     if what.pending:
         parts.append(f"{len(what.pending)} pending")
     if what.blocked:
@@ -365,12 +280,3 @@ def _summary(what: Plan) -> str:
     if not what.changes:
         parts[0] = "Nothing to do"
     return ", ".join(parts) + "."
-
-
-def _print(call: Context, lines: Iterable[str]) -> None:
-    for line in lines:
-        call.print(line)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from replica_access.model import Change, Check, Plan, Proof, ProofCheck, shown
+from replica_access.model import KINDS, Change, Check, Plan, Proof, ProofCheck, shown
 from replica_access.proofs import together
 from replica_access.workflow import Applied
+
+if TYPE_CHECKING:
+    from replica_access.appeared import Appeared
+    from replica_access.coverage import Addition
+    from replica_access.inventory import Readers
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -98,6 +103,52 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "failed": failed,
         "proof": None if applied.proof is None else proof_document(applied.proof),
     }
+
+
+def appeared_document(found: Appeared) -> dict[str, Any]:
+    where = found.databases
+    return {
+        "since": found.since,
+        "databases": [
+            {"name": shown(d.name), "owner": shown(d.owner), "readers": _readers(d.readers)} for d in where if d.new
+        ],
+        "schemas": [
+            {
+                "database": shown(d.name),
+                "name": shown(schema.name),
+                "owner": shown(schema.owner),
+                "readers": _readers(schema.readers),
+            }
+            for d in where
+            for schema in d.schemas
+        ],
+        "relations": [
+            {
+                "database": shown(d.name),
+                "schema": shown(group.schema),
+                "name": shown(name),
+                "kind": KINDS[group.kind],
+                "owner": shown(group.owner),
+                "readers": _readers(group.readers),
+            }
+            for d in where
+            for group in d.relations
+            for name in group.names
+        ],
+        "creators": [
+            {"database": shown(d.name), "name": shown(creator), "readers": _readers(readers)}
+            for d in where
+            for creator, readers in d.creators.items()
+        ],
+    }
+
+
+def _readers(readers: Readers) -> dict[str, str]:
+    return {shown(reader): gets for reader, gets in readers.items()}
+
+
+def additions_document(additions: Iterable[Addition]) -> list[dict[str, str]]:
+    return [{"to": shown(each.to), "key": each.key, "name": each.pattern} for each in additions]
 
 
 def printable(text: str) -> str:

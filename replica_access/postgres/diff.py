@@ -33,15 +33,9 @@ def diff_database(
 
     :param cluster: as it will be when the roles of the spec are there.
     """
-    authority = Authority(cluster)
-    wanting = {rule.reader for rule in desired.rules.get(catalog.name, ())}
     missing, beyond = Plan(), Plan()
-    for reader in desired.names:
-        role = cluster.role(reader)
-        if role is None or role.superuser:
-            continue  # no reader: the diff of the roles says so
-        here = scene(role, desired, catalog, authority, request)
-        if reader in wanting:
+    for here in scenes(desired, cluster, catalog, request):
+        if here.rules:
             missing += _usage(here)
             missing += _select(here)
             missing += diff_columns(here)
@@ -50,6 +44,15 @@ def diff_database(
             missing += Plan(pending=tuple(_missing_schemas(here)))
         beyond += diff_revoke(here)
     return missing + beyond
+
+
+def scenes(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog, request: Request) -> Iterator[Scene]:
+    """Yield each role of the spec in the database of `catalog`, whether it wants something there or not."""
+    authority = Authority(cluster)
+    for reader in desired.names:
+        role = cluster.role(reader)
+        if role is not None and not role.superuser:  # that is no reader: the diff of the roles says so
+            yield scene(role, desired, catalog, authority, request)
 
 
 def diff_left_behind(

@@ -38,11 +38,26 @@ Wanted = tuple[Oid, Oid, str]
 
 def diff_future(here: Scene) -> Plan:
     """Return the default privileges that are missing, one change a creator, and what they cannot do."""
+    plan = Plan(pending=tuple(note for rule in here.rules if rule.future for note in _notes(rule, here)))
+    roles = here.cluster.roles
+    for creator, of_creator in groupby(sorted(_missing(here), key=lambda m: roles[m[0]].name), lambda m: m[0]):
+        plan += _change(here, creator, list(of_creator))
+    return plan
+
+
+def creators(here: Scene) -> dict[Oid, bool]:
+    """Return whose future objects the rules want, and whether the reader can read all that they make next."""
+    missing = {creator for creator, _, _ in _missing(here)}
+    found = (_creators(rule, here).values() for rule in here.rules if rule.future)
+    return {creator: creator not in missing for schemas in found for those in schemas for creator in those}
+
+
+def _missing(here: Scene) -> list[Wanted]:
     covered = {(row.creator, row.schema, row.kind) for row in here.catalog.default_privileges if _covers(here, row)}
     anywhere = {(row.creator, row.kind) for row in here.catalog.default_privileges if row.schema == ANYWHERE}
     of_groups = {want for rule in here.group_rules if rule.future for want in _wanted(rule, here)}
     wanted = dict.fromkeys(want for rule in here.rules if rule.future for want in _wanted(rule, here))
-    missing = [
+    return [
         (creator, schema, kind)
         for creator, schema, kind in wanted
         if creator not in here.reached  # what it makes, the reader has the rights of its owner on
@@ -51,11 +66,6 @@ def diff_future(here: Scene) -> Plan:
         and (schema == ANYWHERE or (creator, ANYWHERE, kind) not in wanted)
         and not (kind in PUBLIC_BY_DEFAULT and (creator, kind) not in anywhere)
     ]
-    plan = Plan(pending=tuple(note for rule in here.rules if rule.future for note in _notes(rule, here)))
-    roles = here.cluster.roles
-    for creator, of_creator in groupby(sorted(missing, key=lambda m: roles[m[0]].name), lambda m: m[0]):
-        plan += _change(here, creator, list(of_creator))
-    return plan
 
 
 def _covers(here: Scene, row: DefaultPrivileges) -> bool:

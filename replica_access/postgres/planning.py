@@ -14,7 +14,6 @@ from replica_access.errors import WrongServer
 from replica_access.model import PUBLIC, BlockedObject, Oid, Pending, Plan, Request, is_utf8, shown
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
-from replica_access.postgres.authority import Authority
 from replica_access.postgres.catalog import (
     Questions,
     read_cluster,
@@ -22,10 +21,10 @@ from replica_access.postgres.catalog import (
     read_holdings,
     read_shared,
 )
-from replica_access.postgres.diff import diff_database, diff_left_behind
+from replica_access.postgres.diff import diff_database, diff_left_behind, scenes
 from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
 from replica_access.postgres.diff_shared import departing, diff_departed, diff_shared
-from replica_access.postgres.scene import count, scene
+from replica_access.postgres.scene import Scene, count
 from replica_access.spec import Spec
 
 
@@ -127,54 +126,71 @@ def _owned(found: Survey) -> Iterator[Pending]:
             yield Pending("ownership", shown(found.cluster.roles[held.role].name), what)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a database lacks or gives too much of, and how it looks to each reader; to none where nobody could look."""
+
+    plan: Plan
+    scenes: tuple[Scene, ...] = ()
+
+
 def plan_database(connection: psycopg.Connection[Any], found: Survey, database: str) -> Plan:
     """Return what the database that `connection` is in lacks, or gives readers too much of."""
+    return examine_database(connection, found, database).plan
+
+
+def examine_database(connection: psycopg.Connection[Any], found: Survey, database: str) -> Examined:
+    """Look into the database that `connection` is in."""
     desired, request = found.desired, found.request
     if (blocked := misread(connection, desired, database)) is not None:
-        return blocked
+        return Examined(blocked)
     foreseen = foresight.foresee(desired, found.cluster, request)
-    leaving = departing(found.cluster, request)
     here = foreseen.databases[database]
-    questions = _questions(found, foreseen, here)
-    catalog = read_database(connection, here, questions)
+    catalog = read_database(connection, here, _questions(found, foreseen, here))
     if request.schema is not None:
         catalog = catalog.only(request.schema)
     plan = diff_database(desired, foreseen, catalog, request)
-    return plan + diff_left_behind(leaving, desired, foreseen, catalog, request)
+    plan += diff_left_behind(departing(found.cluster, request), desired, foreseen, catalog, request)
+    seen = (scene for scene in scenes(desired, foreseen, catalog, request) if scene.rules)
+    return Examined(plan, tuple(seen))
 
 
 def _questions(found: Survey, foreseen: Cluster, database: Database) -> Questions:
     desired, request = found.desired, found.request
-    authority, unread = Authority(foreseen), DatabaseCatalog(database.name, database.owner, {}, ())
-    scenes = [
-        scene(role, desired, unread, authority, request)
-        for name in desired.names
-        if (role := foreseen.role(name)) is not None and not role.superuser
-    ]
+    unread = DatabaseCatalog(database.name, database.owner, {}, ())
+    readers = tuple(scenes(desired, foreseen, unread, request))
     return Questions(
-        rules={here.oid: here.rules for here in scenes if here.rules},
-        readers=frozenset(here.oid for here in scenes if here.oid > PUBLIC) | _leaving(found),
-        reach={here.oid: here.counting for here in scenes if here.rules},
+        rules={here.oid: here.rules for here in readers if here.rules},
+        readers=frozenset(here.oid for here in readers if here.oid > PUBLIC) | _leaving(found),
+        reach={here.oid: here.counting for here in readers if here.rules},
         holdings=found.holdings_in(database),
-        reading_all=frozenset(here.oid for here in scenes if here.reads_all),
+        reading_all=frozenset(here.oid for here in readers if here.reads_all),
     )
 
 
-def unreachable(found: Survey, database: str) -> Plan | None:
+def closed_to_admin(cluster: Cluster, database: str) -> BlockedObject | None:
     """Return why the admin cannot even connect to `database`; ``None`` where it can."""
-    cluster = found.cluster
     admin = cluster.roles[cluster.admin]
     allowed = cluster.databases[database].connect
     if admin.superuser or PUBLIC in allowed or allowed & cluster.reached_from(cluster.admin):
         return None
     owner = cluster.roles.get(cluster.databases[database].owner)
     grant = statements.connect_on("GRANT", [database], admin.name)
-    what, reason = f"database {shown(database)}", f"the admin {shown(admin.name)} may not connect to it"
-    fix = f"as {shown(owner.name) if owner else 'a superuser'}: {grant};"
-    if database not in found.desired.rules:
-        reason = f"readers hold something in it, and {reason}, so that was not looked at; {fix}"
-        return Plan(pending=(Pending("database", shown(database), reason),))
-    return Plan(blocked=(BlockedObject(what, f"{reason}, so nothing in it was looked at", fix),))
+    return BlockedObject(
+        object=f"database {shown(database)}",
+        reason=f"the admin {shown(admin.name)} may not connect to it, so nothing in it was looked at",
+        fix=f"as {shown(owner.name) if owner else 'a superuser'}: {grant};",
+    )
+
+
+def unreachable(found: Survey, database: str) -> Plan | None:
+    """Return what to say of a database that the admin cannot connect to; ``None`` where it can."""
+    if (closed := closed_to_admin(found.cluster, database)) is None:
+        return None
+    if database in found.desired.rules:
+        return Plan(blocked=(closed,))
+    reason = f"readers hold something in it, and {closed.reason}; {closed.fix}"
+    return Plan(pending=(Pending("database", shown(database), reason),))
 
 
 def misread(connection: psycopg.Connection[Any], desired: Desired, database: str) -> Plan | None:

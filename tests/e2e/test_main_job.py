@@ -98,6 +98,29 @@ def test_what_creators_make_later_is_readable_with_no_further_run(done: Account)
         done.sql("DROP SCHEMA later CASCADE")
 
 
+def test_what_is_new_is_granted_and_proved_on_the_replica(done: Account) -> None:
+    done.sql(
+        """SET SESSION AUTHORIZATION migrator; CREATE SCHEMA fresh; CREATE TABLE fresh.covered (id int);
+        CREATE TABLE fresh.revoked (id int); REVOKE SELECT ON fresh.revoked FROM analytics"""
+    )
+    try:
+        granted = document(done, "grant", "--yes")
+        appeared = granted["appeared"]
+        assert [(schema["database"], schema["name"], schema["owner"]) for schema in appeared["schemas"]] == [
+            ("app", "fresh", "migrator")
+        ]
+        assert {found["name"]: found["readers"] for found in appeared["relations"]} == {
+            "covered": {"analytics": "readable"},
+            "revoked": {"analytics": "granted"},
+        }
+        assert len(granted["applied"]) == 1
+        assert_proof(granted["proof"])
+        with done.as_reader("app") as reader:
+            reader.execute("SELECT * FROM fresh.covered, fresh.revoked")
+    finally:
+        done.sql("DROP SCHEMA fresh CASCADE")
+
+
 def test_a_second_run_changes_nothing_anywhere(done: Account, logged: Callable[[], str]) -> None:
     before = done.facts()
     done.wire.calls.clear()
