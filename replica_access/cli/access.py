@@ -17,8 +17,8 @@ from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, Usa
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.model import Plan
+    from replica_access.outlook import Outlook
     from replica_access.spec import Spec
-    from replica_access.workflow import Outlook
 
 
 def add_to(app: typer.Typer) -> None:
@@ -246,12 +246,13 @@ def _bound_document(spec: Spec, outlook: Outlook) -> dict[str, Any]:
 def _apply(call: Context, spec: Spec, orders: Orders, saved: Path | None = None) -> None:
     from replica_access import saved_plan, workflow
     from replica_access.model import Request
+    from replica_access.outlook import refuse_what_stands_in_the_way
 
     reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=orders.timeout * 60)
     request = Request(allow_revoke=orders.allow_revoke, allow_drop=orders.allow_drop)
     outlook, known = running.look(call, spec, hosting, request)
-    workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=orders.skip_blocked)
+    refuse_what_stands_in_the_way(outlook, skip_blocked=orders.skip_blocked)
     if reviewed is not None:
         saved_plan.require_same(reviewed, _bound_document(spec, outlook))
     outlook = running.leave_out_what_is_not_allowed(call, outlook)

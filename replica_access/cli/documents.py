@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replica_access.model import KINDS, Change, Check, Plan, Proof, ProofCheck, shown
+from replica_access.outlook import Applied
 from replica_access.proofs import together
-from replica_access.workflow import Applied
 
 if TYPE_CHECKING:
     from replica_access.appeared import Appeared

@@ -15,9 +15,9 @@ from replica_access.errors import Error, UsageError
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.coverage import Addition
     from replica_access.hosting import Hosting
+    from replica_access.outlook import Outlook
     from replica_access.spec import Spec
     from replica_access.spec_edit import Edit
-    from replica_access.workflow import Outlook
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +49,7 @@ def grant(
     from replica_access import appeared, workflow
     from replica_access.cli import documents, news
     from replica_access.model import Request
+    from replica_access.outlook import refuse_what_stands_in_the_way
 
     call = Context.of(context)
     spec = call.spec()
@@ -65,7 +66,7 @@ def grant(
     call.terminal.close()
     if not call.as_json and outlook.server is not None:
         print_lines(call, news.lines(found, all_of_it=call.verbose > 0))
-    workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+    refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
     outlook = running.leave_out_what_is_not_allowed(call, outlook)
     _agree(call, edit, additions, outlook, yes=yes)
     more = {"appeared": documents.appeared_document(found), "added": documents.additions_document(additions)}

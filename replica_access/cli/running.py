@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.hosting import Hosting
     from replica_access.inventory import Inventory
     from replica_access.model import Plan, Proof, Request
+    from replica_access.outlook import Applied, Outlook
     from replica_access.spec import Spec
     from replica_access.state import State
-    from replica_access.workflow import Applied, Outlook
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 SkipBlocked = Annotated[

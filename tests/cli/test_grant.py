@@ -61,6 +61,7 @@ def test_a_table_of_a_known_creator_is_readable_already_and_new_only_once(applie
         assert listed(ran) == (
             "New since TIME:\n\nDatabase shop\n  in schema sales\n    + table returns, by app_owner\n"
             "      readers: already reads it (default privileges)\n\nNothing to do.\n"
+            "Nothing was proved, because the spec has no [replica].\n"
         )
         assert_reads(applied, "sales.returns")
         again = applied.run("grant")  # nothing is asked where nothing would be done

@@ -60,7 +60,7 @@ APPLIED = """\
 ✓ let readers read tables, sequences and schemas that migrator makes anywhere in shop, from now on
 10 changes applied.
 Nothing was proved, because the spec has no [replica].
-To take the grants back: psql -f replica-access.undo-TIME.sql
+To undo it: psql -f replica-access.undo-TIME.sql
 """
 
 NOTHING = """\

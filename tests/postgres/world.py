@@ -12,11 +12,11 @@ import psycopg
 
 from replica_access import workflow
 from replica_access.model import Change, Plan, Request
+from replica_access.outlook import Applied, Outlook, refuse_what_stands_in_the_way
 from replica_access.postgres import script
 from replica_access.progress import SILENT
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import Spec, parse
-from replica_access.workflow import Applied, Outlook
 
 from ..cli.catalogs import facts
 
@@ -90,7 +90,7 @@ class World:
     ) -> Applied:
         spec = spec or self.spec()
         outlook = self.look(spec, request).allowed()
-        workflow.refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
+        refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
         applied = workflow.apply(spec, workflow.host(spec), outlook, SILENT, confirmed=confirmed)
         if applied.error is not None:
             raise applied.error

@@ -12,10 +12,11 @@ import pytest
 
 from replica_access.errors import Blocked
 from replica_access.model import BlockedObject
+from replica_access.outlook import Outlook
 from replica_access.postgres.connect import connect
 from replica_access.postgres.statements import qualified
 from replica_access.progress import SILENT
-from replica_access.workflow import Outlook, apply
+from replica_access.workflow import apply
 
 from . import future, oracle
 from .oracle import Right, Thing

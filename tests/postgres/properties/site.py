@@ -13,11 +13,12 @@ import psycopg
 from replica_access.errors import Error
 from replica_access.hosting import PlainHosting
 from replica_access.model import Login, Plan, Request, Secret
+from replica_access.outlook import Outlook, refuse_what_stands_in_the_way
 from replica_access.postgres import planning, script
 from replica_access.postgres.connect import connect
 from replica_access.progress import SILENT
 from replica_access.sandbox.server import PostgresServer
-from replica_access.workflow import Outlook, apply, refuse_what_stands_in_the_way
+from replica_access.workflow import apply
 
 from ..conftest import Admin
 from . import building, oracle
