@@ -233,13 +233,17 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ColumnGrants:
-    """What readers were granted on columns of one relation: ``(column, entry)``, in the order of the relation."""
+    """What readers were granted on columns of one relation: ``(column, entry)``, in the order of the relation.
+
+    :param passing: who may pass on what on the relation as a whole, and so on each column.
+    """
 
     schema: Oid
     owner: Oid
     relation: str
     kind: str
     entries: tuple[tuple[str, Entry], ...]
+    passing: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

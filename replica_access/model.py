@@ -210,11 +210,15 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class BlockedObject:
-    """Something the admin may not change, with the exact statement for who may."""
+    """Something the admin may not change, with the exact statement for who may.
+
+    :param optional: whether it is shared by all databases and can be left out all the same, with ``--skip-blocked``.
+    """
 
     object: str
     reason: str
     fix: str
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

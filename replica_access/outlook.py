@@ -22,7 +22,7 @@ class Outlook:
 
     :param checks: what preflight looked at: AWS first, then the primary.
     :param around: changes around the servers: security group, rules, replica.
-    :param cluster: roles, memberships, CONNECT; what is blocked here cannot be left out.
+    :param cluster: roles, memberships, CONNECT; what is blocked here cannot be left out, unless it is optional.
     :param databases: by name; blocked here are objects that the admin may not grant on.
     :param system_identifier: of the primary; empty where it could not be read.
     :param request: what was asked for: `apply` makes the plan again by it.
@@ -76,7 +76,7 @@ class Applied:
 def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = False) -> None:
     """Stop before anything is changed.
 
-    :param skip_blocked: objects that the admin may not grant on are left out, instead of stopping everything.
+    :param skip_blocked: what the admin may not grant, or take away, is left out, instead of stopping everything.
     :raises PreflightFailed: with every problem, each with its fix.
     :raises Blocked: the admin may not do a part of the plan, with the statements for who may.
     """
@@ -84,8 +84,9 @@ def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = Fals
     explained = {b.object for b in blocked_objects} | {b.object for b in outlook.cluster.blocked}
     if problems := [check for check in outlook.problems if check.name not in explained]:
         raise PreflightFailed(_listed(_explained(c.name, c.detail, c.fix) for c in problems))
-    if stuck := [*outlook.around.blocked, *outlook.cluster.blocked]:
+    if stuck := [*outlook.around.blocked, *(b for b in outlook.cluster.blocked if not b.optional)]:
         raise Blocked(_listed(_explained(b.object, b.reason, b.fix) for b in stuck))
+    blocked_objects += outlook.cluster.blocked
     if blocked_objects and not skip_blocked:
         raise Blocked(
             _listed(_explained(b.object, b.reason, b.fix) for b in blocked_objects),

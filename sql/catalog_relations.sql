@@ -93,7 +93,7 @@ SELECT r.schema::bigint AS schema,
                   CASE WHEN r.sequences THEN 's' ELSE 'r' END::"char", r.owner))) e
           WHERE e.privilege_type = 'SELECT'
              OR e.grantee = ANY (%(readers)s::oid[])
-             OR e.grantor = ANY (%(readers)s::oid[])) END AS entries,
+             OR e.grantor = ANY (%(readers)s::oid[]) OR e.is_grantable) END AS entries,
        COALESCE(r.names, '{}') AS names,
        COALESCE(r.crowded, '{}') AS crowded
   FROM rows r

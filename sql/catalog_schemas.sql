@@ -11,7 +11,7 @@ SELECT n.oid::bigint AS oid,
               WHERE a.privilege_type = 'CREATE') AS create,
        ARRAY(SELECT pg_catalog.concat_ws(' ', a.grantee, a.grantor, a.is_grantable, a.privilege_type)
                FROM pg_catalog.aclexplode(n.nspacl) a
-              WHERE a.grantee = ANY (%(readers)s::oid[]) OR a.grantor = ANY (%(readers)s::oid[])) AS entries
+              WHERE a.grantee = ANY (%(readers)s::oid[]) OR a.grantor = ANY (%(readers)s::oid[]) OR a.is_grantable) AS entries
   FROM pg_catalog.pg_namespace n
  WHERE n.nspname NOT LIKE 'pg\_t%%'
  ORDER BY n.nspname

@@ -326,7 +326,7 @@ def _columns(rows: _Rows, questions: Questions, schemas: Mapping[Oid, Schema]) -
 def _column_grants(rows: _Rows) -> Iterator[ColumnGrants]:
     for row in rows:
         entries = tuple(zip(row.columns, _entries(row.entries), strict=True))
-        yield ColumnGrants(row.schema, row.owner, row.relation, row.kind, entries)
+        yield ColumnGrants(row.schema, row.owner, row.relation, row.kind, entries, _entries(row.passing))
 
 
 def _object(row: Any) -> Object:

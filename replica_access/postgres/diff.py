@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from replica_access.catalog import Cluster, DatabaseCatalog, Relations, Role, Schema
 from replica_access.desired import Desired
-from replica_access.model import KINDS, BlockedObject, Change, Covered, Oid, Pending, Plan, Request, shown
+from replica_access.model import KINDS, PUBLIC, BlockedObject, Change, Covered, Oid, Pending, Plan, Request, shown
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
@@ -18,6 +18,7 @@ from replica_access.postgres.diff_revoke import diff_revoke
 from replica_access.postgres.diff_revoke_future import own_defaults
 from replica_access.postgres.diff_routines import diff_routines
 from replica_access.postgres.scene import Scene, blocked, count, for_departed, scene, shortened
+from replica_access.postgres.taking import actor, actor_refusal
 
 CHUNK = 1000
 """Relations named in one GRANT: long lists are several times faster than ALL TABLES IN SCHEMA, and exact."""
@@ -128,6 +129,7 @@ class _Relation(NamedTuple):  # made a hundred thousand times, and cheaper than 
     kind: str
     owner: Oid
     crowded: bool
+    acting: Oid | None
 
     @property
     def is_sequence(self) -> bool:
@@ -150,10 +152,11 @@ def _select(here: Scene) -> Plan:
             refused.setdefault(refusal, []).append(relation)
         else:
             allowed.append(relation)
+    alike = sorted({(r.is_sequence, r.acting or PUBLIC) for r in allowed})
     changes = [
         _select_change(here, chunk)
-        for is_sequence in (False, True)
-        for chunk in _chunks([relation for relation in allowed if relation.is_sequence is is_sequence])
+        for sequence, acting in alike
+        for chunk in _chunks([r for r in allowed if r.is_sequence is sequence and (r.acting or PUBLIC) == acting])
     ]
     stuck = [
         _blocked_select(here, refusal, chunk) for refusal, relations in refused.items() for chunk in _chunks(relations)
@@ -187,8 +190,9 @@ def _unreadable(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[_R
                 if way != shown(here.reader):
                     covered[oid, way] = covered.get((oid, way), 0) + group.total
                 continue
+            acting = _acting(here, group, schema) if group.names else None
             found += [
-                _Relation(schema, name, kind, group.owner, name in group.crowded)
+                _Relation(schema, name, kind, group.owner, name in group.crowded, acting)
                 for name, kind in group.names
                 if (
                     whole
@@ -203,6 +207,12 @@ def _unreadable(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[_R
                 )
             ]
         yield from sorted(found, key=lambda relation: relation.name)
+
+
+def _acting(here: Scene, group: Relations, schema: Schema) -> Oid | None:
+    """Return the owner where the admin would grant in the name of somebody else, and may be the owner; see `actor`."""
+    acting = actor(here, group.owner, group.owner, group.entries)
+    return acting if acting is not None and actor_refusal(here, acting, group.owner, schema) is None else None
 
 
 def _way(here: Scene, group: Relations) -> str:
@@ -223,6 +233,7 @@ def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
     reader = here.reader
     names = [(relation.schema.name, relation.name) for relation in relations]
     sequences = relations[0].is_sequence
+    acting = relations[0].acting
     owners = dict.fromkeys(relation.owner for relation in relations)
     schemas = {relation.schema.oid: relation.schema for relation in relations}
     return Change(
@@ -233,7 +244,8 @@ def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
         undo=(*_kept_columns(here, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
-        join=here.joins(owners, schemas.values()),
+        join=here.joins(owners, schemas.values()) if acting is None else here.authority.becomes(acting),
+        run_as=None if acting is None else here.cluster.roles[acting].name,
     )
 
 

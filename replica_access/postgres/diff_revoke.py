@@ -20,9 +20,10 @@ from replica_access.postgres.taking import (
     Extras,
     Site,
     Target,
+    actor,
+    actor_refusal,
     cannot,
     extras,
-    grantor_refusal,
     has_passed_on,
     take,
     take_one,
@@ -45,10 +46,14 @@ def diff_revoke(here: Scene) -> Plan:
 
 
 class _Place(NamedTuple):
-    """Where the relations are that one statement may name together."""
+    """Where the relations are that one statement may name together.
+
+    :param extras: with grantor 0 where each has its owner's.
+    :param acting: as in `take`.
+    """
 
     extras: Extras
-    by_owner: bool
+    acting: Oid | None
     sequences: bool
     passed_on: bool
 
@@ -77,11 +82,11 @@ def _relations(here: Scene) -> Plan:
                 if place in partial and any(privilege == "SELECT" for privilege, _ in beyond.privileges):
                     plan += _only_columns(here, relation, group.entries, beyond, partial[place])
                 else:
-                    by_owner = beyond.grantor == group.owner
-                    key = _Place(beyond, by_owner, group.sequences, has_passed_on(here, group.entries, beyond))
+                    acting = actor(here, beyond.grantor, group.owner, group.entries)
                     # The owners differ from relation to relation, and one statement takes what each has granted.
-                    key = key._replace(extras=beyond._replace(grantor=0)) if by_owner else key
-                    places.setdefault(key, []).append(relation)
+                    given = beyond if acting is not None else beyond._replace(grantor=0)
+                    passed_on = has_passed_on(here, group.entries, beyond)
+                    places.setdefault(_Place(given, acting, group.sequences, passed_on), []).append(relation)
     for key, relations in places.items():
         plan += _take_from_relations(here, key, relations)
     return plan
@@ -101,8 +106,8 @@ def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relati
     for relation in sorted(relations, key=lambda found: (here.catalog.schemas[found.schema].name, found.name)):
         at = (relation.owner, relation.schema)
         if at not in refusals:
-            grantor = relation.owner if place.by_owner else place.extras.grantor
-            refusals[at] = grantor_refusal(here, grantor, relation.owner, here.catalog.schemas[relation.schema])
+            schema = here.catalog.schemas[relation.schema]
+            refusals[at] = actor_refusal(here, place.acting, relation.owner, schema)
         if refusal := PASSED_ON if place.passed_on else refusals[at]:
             refused.setdefault(refusal, []).append(relation)
         else:
@@ -112,14 +117,14 @@ def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relati
     for start in range(0, len(allowed), CHUNK):
         chunk = allowed[start : start + CHUNK]
         schemas = {r.schema: here.catalog.schemas[r.schema] for r in chunk}
-        owners = dict.fromkeys(r.owner for r in chunk)
         plan += take(
             here,
             place.extras,
             _relation_target(here, chunk, place.sequences),
-            run_as=None if place.by_owner else place.extras.grantor,
-            join=here.joins(owners, schemas.values()) if place.by_owner else (),
-            undo_first=tuple(_columns_given_back(here, chunk, place.extras)),
+            place.acting,
+            owners=list(dict.fromkeys(r.owner for r in chunk)),
+            schemas=list(schemas.values()),
+            undo_first=_columns_given_back(here, chunk, place.extras),
         )
     return plan
 
@@ -161,18 +166,19 @@ def _only_columns(
     """
     target = _relation_target(here, [relation], sequences=False)
     schema = here.catalog.schemas[relation.schema]
-    by_owner = beyond.grantor == relation.owner
+    acting = actor(here, beyond.grantor, relation.owner, entries)
     passed_on = PASSED_ON if has_passed_on(here, entries, beyond) else None
-    refusal = passed_on or grantor_refusal(here, beyond.grantor, relation.owner, schema)
+    refusal = passed_on or actor_refusal(here, acting, relation.owner, schema)
     if refusal := refusal or (here.refusal(relation.owner, schema) if wanted else None):
         return cannot(here, refusal, beyond, target)
     taken = take(
         here,
         beyond,
         target,
-        run_as=None if by_owner else beyond.grantor,
-        join=here.joins([relation.owner], [schema]) if by_owner else (),
-        undo_first=tuple(_columns_given_back(here, [relation], beyond)),
+        acting,
+        owners=[relation.owner],
+        schemas=[schema],
+        undo_first=_columns_given_back(here, [relation], beyond),
     )
     if not wanted:
         return taken
@@ -201,7 +207,7 @@ def _columns(here: Scene) -> Plan:
     plan = Plan()
     for found in here.catalog.column_grants:
         schema = here.catalog.schemas[found.schema]
-        entries = tuple(entry for _, entry in found.entries)
+        entries = (*(entry for _, entry in found.entries), *found.passing)
         by_extras: dict[Extras, list[str]] = {}
         for column in dict.fromkeys(column for column, _ in found.entries):
             of_column = [entry for name, entry in found.entries if name == column]

@@ -74,7 +74,10 @@ def _membership(membership: Membership, desired: Desired, authority: Authority, 
     what = f"the membership in {shown(group.name)}" if beyond else f"the right to let others into {shown(group.name)}"
     if reason := _why_not(membership, authority):
         blocked = BlockedObject(
-            f"role {shown(member.name)}", f"{what} cannot be taken from it: {reason}", f"as a superuser: {sql};"
+            f"role {shown(member.name)}",
+            f"{what} cannot be taken from it: {reason}",
+            f"as a superuser: {sql};",
+            optional=True,
         )
         if request.allow_revoke:
             return Plan(blocked=(blocked,))
@@ -128,7 +131,7 @@ def _departing(role: Role, authority: Authority, holdings: Sequence[Holdings], r
         reason = f"the admin {shown(authority.admin.name)} may not drop it (CREATEROLE and ADMIN OPTION are needed)"
         fix = f"as a superuser: {statements.drop_role(role.name)};"
         if request.allow_drop:
-            return Plan(blocked=(BlockedObject(f"role {name}", reason, fix),))
+            return Plan(blocked=(BlockedObject(f"role {name}", reason, fix, optional=True),))
         return Plan(pending=(Pending("role", name, f"is not in the spec any more; {reason}; {fix}"),))
     changes = []
     if role.login:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from psycopg.sql import Composable
 
 from replica_access.catalog import Entry, Schema
-from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, shown
+from replica_access.model import PUBLIC, BlockedObject, Change, Oid, Pending, Plan, shown
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.scene import Scene
@@ -68,21 +68,35 @@ def has_passed_on(here: Scene, entries: Iterable[Entry], beyond: Extras) -> bool
     return any(e.grantor == here.oid and e.grantee != here.oid and e.privilege in going for e in entries)
 
 
-def grantor_refusal(here: Scene, grantor: Oid, owner: Oid, schema: Schema | None) -> Refusal | None:
-    """Return why the admin can not revoke what `grantor` granted on something of `owner`."""
+def actor(here: Scene, grantor: Oid, owner: Oid, entries: Iterable[Entry]) -> Oid | None:
+    """Return the role to be while revoking what `grantor` granted on something of `owner`; ``None``: the admin.
+
+    Whoever has the rights of the owner revokes as the owner, unless a role whose rights it has holds the grant option
+    itself: the first such role is taken for the grantor, and nothing is revoked (aclchk.c, select_best_grantor).
+    """
     authority = here.authority
     owner = authority.owner_of(owner, here.catalog.owner)
-    grantor = authority.owner_of(grantor, here.catalog.owner)
-    if grantor == owner:
+    if (grantor := authority.owner_of(grantor, here.catalog.owner)) != owner:
+        return grantor
+    if authority.admin.superuser:
+        return None
+    others = authority.reach_with([owner]) - {owner}
+    return owner if any(entry.grantable and entry.grantee in others for entry in entries) else None
+
+
+def actor_refusal(here: Scene, acting: Oid | None, owner: Oid, schema: Schema | None) -> Refusal | None:
+    """Return why the admin cannot be `acting`, or why that would not help."""
+    authority = here.authority
+    owner = authority.owner_of(owner, here.catalog.owner)
+    if acting is None:
         return authority.refusal(owner) if schema is None else here.refusal(owner, schema)
-    if refusal := authority.refusal_to_become(grantor):
+    if refusal := authority.refusal_to_become(acting):
         return refusal
-    reach = here.cluster.reached_from(grantor)
-    name = shown(here.cluster.roles[grantor].name)
-    if owner in reach:
+    reach, name = here.cluster.reached_from(acting), shown(here.cluster.roles[acting].name)
+    if acting != owner and owner in reach:
         reason = f"{name}, who granted it, has the rights of the owner now, and PostgreSQL would revoke as the owner"
         return Refusal(reason, "the owner, after taking the grant option from that role with CASCADE")
-    if schema is not None and schema.usage.isdisjoint(reach | {0}):
+    if schema is not None and schema.usage.isdisjoint(reach | {PUBLIC}):
         return Refusal(f"{name}, who granted it, may not use the schema {shown(schema.name)}", name)
     return None
 
@@ -98,29 +112,31 @@ class Site(NamedTuple):
 def take_one(here: Scene, beyond: Extras, target: Target, site: Site) -> Plan:
     if site.owner == here.oid:  # its owner grants itself what it likes
         return Plan()
+    acting = actor(here, beyond.grantor, site.owner, site.entries)
     passed_on = PASSED_ON if has_passed_on(here, site.entries, beyond) else None
-    if refusal := passed_on or grantor_refusal(here, beyond.grantor, site.owner, site.schema):
+    if refusal := passed_on or actor_refusal(here, acting, site.owner, site.schema):
         return cannot(here, refusal, beyond, target)
-    authority = here.authority
-    acting = authority.owner_of(site.owner, here.catalog.owner)
-    if authority.owner_of(beyond.grantor, here.catalog.owner) != acting:
-        return take(here, beyond, target, run_as=beyond.grantor)
+    owner = here.authority.owner_of(site.owner, here.catalog.owner)
     schemas = [] if site.schema is None else [site.schema]
-    return take(here, beyond, target, join=here.joins([acting], schemas))
+    return take(here, beyond, target, acting, owners=[owner], schemas=schemas)
 
 
 def take(
     here: Scene,
     beyond: Extras,
     target: Target,
+    acting: Oid | None,
     *,
-    run_as: Oid | None = None,
-    join: tuple[str, ...] = (),
-    undo_first: tuple[str, ...] = (),
+    owners: Sequence[Oid],
+    schemas: Sequence[Schema],
+    undo_first: Iterable[str] = (),
 ) -> Plan:
-    """Return the change that takes `beyond`: as `run_as`, or as the owners in `join`."""
+    """Return the change that takes `beyond`.
+
+    :param acting: the role to be meanwhile; ``None``: the admin, as a member of `owners`.
+    """
     sql, undo = there_and_back(beyond, lambda *how: _on(here, target, *how))
-    by = f", granted by {here.name_of(run_as)}" if run_as is not None else ""
+    by = f", granted by {here.name_of(beyond.grantor)}" if acting is not None and acting not in owners else ""
     change = Change(
         scope=here.scope,
         database=here.catalog.name if here.scope == "database" else None,
@@ -129,8 +145,8 @@ def take(
         summary=f"take {beyond} on {target.words} from {shown(here.reader)}{by}",
         sql=sql,
         undo=(*undo_first, *undo),
-        join=join if run_as is None else here.authority.becomes(run_as),
-        run_as=None if run_as is None else here.cluster.roles[run_as].name,
+        join=here.joins(owners, schemas) if acting is None else here.authority.becomes(acting),
+        run_as=None if acting is None else here.cluster.roles[acting].name,
         takes=here.takes,
         late=here.scope == "cluster",
     )
@@ -170,5 +186,5 @@ def unable(here: Scene, refusal: Refusal, words: str, sql: Sequence[str]) -> Pla
     reason = f"cannot be taken from {shown(here.reader)}: {refusal.reason}"
     fix = f"as {refusal.by}: {'; '.join(sql)};"
     if here.request.allow_drop if here.takes == "drop" else here.request.allow_revoke:
-        return Plan(blocked=(BlockedObject(what, reason, fix),))
+        return Plan(blocked=(BlockedObject(what, reason, fix, optional=True),))
     return Plan(pending=(Pending("privilege", what, f"{reason}; {fix}"),))

@@ -50,19 +50,19 @@ def site(request: pytest.FixtureRequest, primary: PostgresServer) -> Iterator[Si
 
 
 @st.composite
-def cases(draw: st.DrawFn, admin: str) -> tuple[World, Wish, bool, bool]:
+def cases(draw: st.DrawFn, admin: str) -> tuple[World, Wish, bool, bool, bool]:
     """What costs connections is done for some cases only."""
     world = draw(worlds(admin))
-    return world, draw(wishes(world)), draw(chance(10)), draw(chance(40))
+    return world, draw(wishes(world)), draw(chance(10)), draw(chance(40)), draw(chance(50))
 
 
 @pytest.mark.timeout(600 if PROFILE == "quick" else 0)
 def test_whatever_the_world_the_readers_read_what_the_spec_says_and_nothing_else_changes(site: Site) -> None:
     @settings(PROFILES[PROFILE], deadline=None, suppress_health_check=list(HealthCheck))
     @given(cases(site.admin.name))
-    def holds(drawn: tuple[World, Wish, bool, bool]) -> None:
-        world, wish, twice, log_in = drawn
-        check(site, world, wish, twice=twice, log_in=log_in)
+    def holds(drawn: tuple[World, Wish, bool, bool, bool]) -> None:
+        world, wish, twice, log_in, revoking = drawn
+        check(site, world, wish, twice=twice, log_in=log_in, revoking=revoking)
 
     if PROFILE != "thorough":  # the same cases in every run, and others on every major
         holds = seed(zlib.crc32(f"{site.major} {site.admin.kind}".encode()))(holds)
@@ -171,3 +171,19 @@ def test_what_pg_database_owner_has_is_blocked_where_the_owner_does_not_inherit(
     owner = Role("w_noinherit", inherit=False)
     here = world(site, Schema("public", "pg_database_owner"), roles=(owner,), owner=owner.name)
     check(site, here, wish())
+
+
+@pytest.mark.parametrize("wanted", ["all of it", "another schema", "other columns", "not this table"])
+def test_an_admin_with_a_grant_option_of_its_own_takes_away_what_the_owner_granted(site: Site, wanted: str) -> None:
+    """The server would take the admin for the grantor, and revoke nothing."""
+    passed_on = Grant("SELECT", site.admin.name, option=True, by="w_other")
+    lease = Relation("lease", "table", "w_owner", (Grant("SELECT (secret)", "w_reader", option=True), passed_on))
+    here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=(Role("w_reader"), Role("w_other")))
+    first, app, of_lease, secret = Exactly(FIRST), Exactly("app"), Exactly("lease"), Exactly("secret")
+    rules = {
+        "all of it": rule("w_reader"),
+        "another schema": rule("w_reader", schemas=(Exactly("public"),)),
+        "other columns": Rule("w_reader", (first,), EVERYTHING, (Excluded(app, of_lease, secret),)),
+        "not this table": Rule("w_reader", (first,), EVERYTHING, (Excluded(app, of_lease),)),
+    }
+    check(site, here, Wish((Reader("w_reader", login=False),), (rules[wanted],)), revoking=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from replica_access.postgres.statements import qualified, quoted
 from replica_access.sandbox.rds_like import SUPERUSER, scram_verifier
 
-from .worlds import COLUMNS, PUBLIC, Database, Default, Grant, Membership, Relation, Role, Schema, World
+from .worlds import COLUMNS, PUBLIC, Database, Default, Grant, Membership, Relation, Role, Routine, Schema, World
 
 PASSWORD = "known before"
 _VERIFIER = scram_verifier(PASSWORD)
@@ -70,6 +70,20 @@ def _schema(schema: Schema) -> Iterator[str]:
     yield from _grants(what, schema.grants)
     for relation in schema.relations:
         yield from _relation(schema.name, relation)
+    for routine in schema.routines:
+        yield from _routine(schema.name, routine)
+
+
+def _routine(schema: str, routine: Routine) -> Iterator[str]:
+    name = qualified(schema, routine.name)
+    what = f"TYPE {name}" if routine.is_type else f"FUNCTION {name}()"
+    yield f"CREATE {what} {'AS ENUM ()' if routine.is_type else 'RETURNS int LANGUAGE sql AS $$SELECT 1$$'}"
+    yield f"ALTER {what} OWNER TO {quoted(routine.owner)}"
+    if routine.public_revoked:
+        yield f"REVOKE ALL ON {what} FROM PUBLIC"
+    if delegates := {quoted(grant.by) for grant in routine.grants if grant.by is not None}:
+        yield f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {', '.join(sorted(delegates))}"
+    yield from _grants(what, routine.grants)
 
 
 def _relation(schema: str, relation: Relation) -> Iterator[str]:
@@ -123,7 +137,10 @@ def _default(default: Default) -> str:
     where = f" IN SCHEMA {quoted(default.schema)}" if default.schema is not None else ""
     grantee = "PUBLIC" if default.grantee == PUBLIC else quoted(default.grantee)
     head = f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(default.creator)}{where}"
-    return f"{head} GRANT {default.privilege} ON {default.kind} TO {grantee}"
+    if default.revoked:
+        return f"{head} REVOKE {default.privilege} ON {default.kind} FROM {grantee}"
+    option = " WITH GRANT OPTION" if default.option else ""
+    return f"{head} GRANT {default.privilege} ON {default.kind} TO {grantee}{option}"
 
 
 def _as(role: str, statements: Iterable[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from replica_access.errors import Blocked
-from replica_access.model import BlockedObject
+from replica_access.model import BlockedObject, Plan, Request
 from replica_access.outlook import Outlook
 from replica_access.postgres.connect import connect
 from replica_access.postgres.statements import qualified
@@ -24,14 +24,17 @@ from .site import Hosting, Site
 from .wishes import Wish
 from .worlds import COLUMNS, PUBLIC, Database, World
 
-PRIVILEGES = {"pg_database": "CONNECT", "pg_namespace": "USAGE", "pg_class": "SELECT", "pg_attribute": "SELECT"}
+PRIVILEGES = {
+    "pg_database": "CONNECT", "pg_namespace": "USAGE", "pg_class": "SELECT", "pg_attribute": "SELECT",
+    "pg_proc": "EXECUTE", "pg_type": "USAGE",
+}  # fmt: skip
 
 ATTEMPTS = 3
 """Autovacuum may write in between, but not every time."""
 
 MAY_CHANGE = frozenset({
     "pg_authid", "pg_auth_members", "pg_database", "pg_namespace", "pg_class", "pg_attribute", "pg_default_acl",
-    "pg_db_role_setting", "pg_shdescription", "pg_shdepend", "pg_depend", "pg_init_privs",
+    "pg_db_role_setting", "pg_shdescription", "pg_shdepend", "pg_depend", "pg_init_privs", "pg_proc", "pg_type",
 })  # fmt: skip
 """Catalogs in which rows are written; the last three are the server's own bookkeeping."""
 
@@ -48,26 +51,32 @@ class Before:
     transaction: int
 
 
-def check(site: Site, world: World, wish: Wish, *, twice: bool = False, log_in: bool = True) -> None:
+def check(
+    site: Site, world: World, wish: Wish, *, twice: bool = False, log_in: bool = True, revoking: bool = False
+) -> None:
     """Let the tool loose on `world`, and see that all holds.
 
     :param twice: carry out what has been carried out already, once more.
     :param log_in: as a reader, beside asking what it could do.
+    :param revoking: take away what readers have beyond the spec.
     """
     with site.holding(world, wish):
         before = look_around(site, world, wish)
         hosting = site.hosting(world, wish)
-        outlook = site.look(hosting)
-        if outlook.cluster.blocked:
+        outlook = site.look(hosting, Request(allow_revoke=revoking))
+        if any(not blocked.optional for blocked in outlook.cluster.blocked):
             refused_without_a_trace(site, world, hosting, outlook, before)
             return
         site.apply(hosting, outlook)
         settled(site, hosting, outlook)
         if twice:
             once_more_writes_nothing(site, hosting, outlook)
-        only_what_was_planned_changed(site, world, wish, before)
-        the_readers_can_do_what_the_spec_says(site, world, wish, outlook, before)
-        what_comes_next_is_readable(site, world, wish, outlook, before)
+        only_what_was_planned_changed(site, world, wish, before, revoking=revoking)
+        if revoking:
+            the_readers_have_what_the_spec_says_and_no_more(site, world, wish, outlook, before)
+        else:
+            the_readers_can_do_what_the_spec_says(site, world, wish, outlook, before)
+            what_comes_next_is_readable(site, world, wish, outlook, before)
         if log_in:
             a_login_meets_what_the_server_says(site, world, wish, hosting)
         site.undo(outlook.allowed().plan)
@@ -108,7 +117,7 @@ def all_is_as_it_was(site: Site, world: World, before: Before) -> None:
 
 
 def settled(site: Site, hosting: Hosting, outlook: Outlook) -> None:
-    again = site.look(hosting)
+    again = site.look(hosting, outlook.request)
     assert again.allowed().plan.changes == ()
     assert again.plan.blocked == outlook.plan.blocked
 
@@ -123,10 +132,14 @@ def once_more_writes_nothing(site: Site, hosting: Hosting, outlook: Outlook) -> 
     pytest.fail("applying what is there already wrote something, every time")
 
 
-def only_what_was_planned_changed(site: Site, world: World, wish: Wish, before: Before) -> None:
+def only_what_was_planned_changed(site: Site, world: World, wish: Wish, before: Before, *, revoking: bool) -> None:
     after = site.snapshot(world)
     for where, entries in after.items():
-        gone = {entry for entry in before.catalogs[where] - entries if not is_of_a_reader(entry, wish)}
+        gone = {
+            entry
+            for entry in before.catalogs[where] - entries
+            if not is_of_a_reader(entry, wish) and not (revoking and entry[2] in wish.names)
+        }
         assert not gone, f"{where}: taken away: {gone}"
         for entry in entries - before.catalogs[where]:
             assert is_expected(entry, world, wish), f"{where}: not planned: {entry}"
@@ -157,7 +170,7 @@ def is_expected(entry: oracle.Entry, world: World, wish: Wish) -> bool:
                 who == reader.name and thing in (*reader.member_of, "rds_iam") for reader in wish.readers
             )
         case "pg_default_acl":
-            return who in wish.names and what in {"SELECT", "USAGE"} and rest.startswith("f by ")
+            return who in wish.names and what in {"SELECT", "USAGE", "EXECUTE"} and rest.startswith("f by ")
         case _:
             return who in wish.names and what == PRIVILEGES[catalog] and rest.startswith("f by ")
 
@@ -187,6 +200,58 @@ def the_readers_can_do_what_the_spec_says(
                 assert wanted <= oracle.rights(connection, known_names(world, wish))
 
 
+def the_readers_have_what_the_spec_says_and_no_more(
+    site: Site, world: World, wish: Wish, outlook: Outlook, before: Before
+) -> None:
+    """Nothing else was granted to them directly, and what was, is enough."""
+    superuser = site.superuser("postgres")
+    readers = {name for name in wish.names if before_is_no_superuser(name, world)}
+    declared = {(reader.name, group) for reader in wish.readers for group in (*reader.member_of, "rds_iam")}
+    members = {(member, role) for member, role in oracle.memberships(superuser) if member in readers}
+    if not outlook.cluster.blocked:
+        assert members <= declared, members - declared
+    reach = oracle.reach(superuser, known_names(world, wish))
+    for database in world.databases:
+        connection = site.superuser(database.name)
+        plan = outlook.databases.get(database.name, Plan())
+        things = before.things[database.name]
+        wanted = frozenset(wants(wish, database.name, things))
+        if not plan.blocked and may_connect(site, world, database, before):
+            excess = {h for h in oracle.held(connection, readers) if not is_wanted(h, wanted, wish, database.name)}
+            if outlook.cluster.blocked:
+                excess = {h for h in excess if h.kind != "database"}
+            assert not excess, f"{database.name}: {excess}"
+            actual = oracle.rights(connection, readers)
+            given = {right for right in wanted if right.role in readers}
+            given |= {
+                Right(role, right.thing, right.privilege)
+                for role in readers
+                for right in wanted
+                if right.role in reach[role]
+            }
+            assert given <= actual, f"{database.name}: {given - actual}"
+
+
+def is_wanted(held: oracle.Held, wanted: frozenset[Right], wish: Wish, database: str) -> bool:
+    """Whether the spec lets its reader keep what it was granted."""
+    if held.grantable:
+        return False
+    rules = [rule for rule in wish.rules_in(database) if rule.to == held.role]
+    match held.kind:
+        case "database":
+            return held.privilege == "CONNECT" and bool(rules)
+        case "column":
+            right = oracle.SELECT_COLUMN.get(held.detail, "")
+            return held.privilege == "SELECT" and any(
+                r.role == held.role and r.thing[1:] == (held.schema, held.name) and r.privilege == right for r in wanted
+            )
+        case "default":
+            return any(future.keeps(rule, held) for rule in rules)
+        case _:
+            thing = Thing(held.kind, held.schema, held.name)
+            return Right(held.role, thing, held.privilege) in wanted
+
+
 def before_is_no_superuser(role: str, world: World) -> bool:
     known = world.role(role)
     return known is None or not known.superuser
@@ -200,6 +265,9 @@ def wants(wish: Wish, database: str, things: frozenset[Thing]) -> Iterator[Right
             wanting = [rule for rule in of_reader if rule.wants_schema(thing.schema)]
             if thing.kind == "schema":
                 yield from (Right(reader, thing, "USAGE") for _ in wanting)
+            elif thing.kind in {"function", "type"}:
+                if any(rule.execute and rule.wants_relation(thing.schema, thing.relation) for rule in wanting):
+                    yield Right(reader, thing, "EXECUTE" if thing.kind == "function" else "USAGE")
             elif thing.kind == "S":
                 if any(rule.wants_relation(thing.schema, thing.relation) for rule in wanting):
                     yield Right(reader, thing, "SELECT")
@@ -287,7 +355,7 @@ def a_login_meets_what_the_server_says(site: Site, world: World, wish: Wish, hos
             continue
         with connect(login) as connection:
             for thing in oracle.things(site.superuser(database.name)):
-                if thing.kind not in {"schema", "f"}:
+                if thing.kind not in {"schema", "f", "function", "type"}:
                     name = qualified(thing.schema, thing.relation)
                     selects = (thing, "SELECT") in can or (
                         thing.kind != "S" and all((thing, right) in can for right in oracle.SELECT_COLUMN.values())

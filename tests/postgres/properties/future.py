@@ -10,6 +10,7 @@ import psycopg
 
 from replica_access.postgres.statements import qualified, quoted
 
+from .oracle import Held
 from .wishes import Rule, Wish
 
 MOST = 24
@@ -18,13 +19,16 @@ MOST = 24
 
 @dataclass(frozen=True, slots=True)
 class Tomorrow:
-    """Something that `creator` makes: a table or a sequence, in a schema that is there or, else, is made with it."""
+    """Something that `creator` makes, in a schema that is there or, else, is made with it.
+
+    :param kind: TABLE, SEQUENCE or FUNCTION.
+    """
 
     creator: str
     schema: str
     name: str
     new_schema: bool = False
-    sequence: bool = False
+    kind: str = "TABLE"
 
     def sql(self, database: str) -> Iterator[str]:
         creator, schema = quoted(self.creator), quoted(self.schema)
@@ -36,7 +40,8 @@ class Tomorrow:
         if self.new_schema:
             yield f"CREATE SCHEMA {schema}"
         name = qualified(self.schema, self.name)
-        yield f"CREATE SEQUENCE {name}" if self.sequence else f"CREATE TABLE {name} (id int)"
+        what = {"TABLE": "(id int)", "SEQUENCE": "", "FUNCTION": "() RETURNS int LANGUAGE sql AS $$SELECT 1$$"}
+        yield f"CREATE {self.kind} {name} {what[self.kind]}"
         yield "RESET SESSION AUTHORIZATION"
 
 
@@ -65,7 +70,8 @@ def tomorrows(creators: Iterable[str], schemas: Iterable[str]) -> list[Tomorrow]
         found.append(Tomorrow(creator, f"future {number}", "first", new_schema=True))
         for schema in sorted(schemas):
             name = f"{'secret_' if len(found) % 3 == 0 else ''}future {len(found)}"
-            found.append(Tomorrow(creator, schema, name, sequence=len(found) % 4 == 0))
+            kind = ("SEQUENCE", "TABLE", "FUNCTION", "TABLE")[len(found) % 4]
+            found.append(Tomorrow(creator, schema, name, kind=kind))
     return found[:MOST]
 
 
@@ -83,6 +89,11 @@ def readable(
            AND has_schema_privilege(r.oid, n.oid, 'USAGE')
            AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, c.oid, 'SELECT')
                               ELSE has_table_privilege(r.oid, c.oid, 'SELECT') END
+         UNION ALL
+        SELECT r.rolname, n.nspname, p.proname
+          FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, pg_roles r
+         WHERE p.proname = ANY (%(names)s) AND r.rolname = ANY (%(readers)s)
+           AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
         """,
         {"names": [name for _, name in by_name], "readers": sorted(readers)},
     )
@@ -102,5 +113,18 @@ def expected(
             for thing in made
             if thing.creator in by_schema.get("" if thing.new_schema else thing.schema, ())
             and rule.wants_relation(thing.schema, thing.name)
+            and (rule.execute or thing.kind != "FUNCTION")
         }
     return found
+
+
+def keeps(rule: Rule, held: Held) -> bool:
+    """Whether `rule` lets its reader keep a default privilege that it was granted, grant options left out."""
+    privilege = {"r": "SELECT", "S": "SELECT", "n": "USAGE", "f": "EXECUTE", "T": "USAGE"}[held.detail]
+    return (
+        held.privilege == privilege
+        and rule.future
+        and (rule.creators is None or held.name in rule.creators)
+        and (rule.execute or held.detail not in "fT")
+        and (rule.wants_schema(held.schema) if held.schema else rule.everywhere)
+    )

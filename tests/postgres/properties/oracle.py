@@ -58,6 +58,15 @@ SELECT who.name, c.kind, c.nspname, c.relname, p
   FROM who, relation c, unnest(ARRAY['SELECT', 'USAGE', 'UPDATE']) p
  WHERE c.kind = 'S' AND has_sequence_privilege(who.oid, c.oid, p)
 UNION ALL
+SELECT who.name, 'function', n.nspname, p.proname, 'EXECUTE'
+  FROM who, pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND has_function_privilege(who.oid, p.oid, 'EXECUTE')
+UNION ALL
+SELECT who.name, 'type', n.nspname, t.typname, 'USAGE'
+  FROM who, pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND t.typtype = 'e'
+   AND has_type_privilege(who.oid, t.oid, 'USAGE')
+UNION ALL
 SELECT who.name, c.kind, c.nspname, c.relname, format('SELECT (%%s)', quote_ident(a.attname))
   FROM who, relation c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
  WHERE c.kind <> 'S' AND has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')
@@ -69,6 +78,12 @@ SELECT 'schema', n.nspname, '' FROM pg_namespace n
 UNION ALL
 SELECT c.relkind::text, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+UNION ALL
+SELECT 'function', n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+UNION ALL
+SELECT 'type', n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND t.typtype = 'e'
 """
 
 REACH = """
@@ -112,6 +127,13 @@ WITH schema AS (
   SELECT 'pg_attribute', a.attrelid || '.' || a.attnum, a.attacl
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN schema n ON n.oid = c.relnamespace
    WHERE a.attacl IS NOT NULL
+  UNION ALL
+  SELECT 'pg_proc', p.oid::text, coalesce(p.proacl, acldefault('f', p.proowner))
+    FROM pg_proc p JOIN schema n ON n.oid = p.pronamespace
+  UNION ALL
+  SELECT 'pg_type', t.oid::text, coalesce(t.typacl, acldefault('T', t.typowner))
+    FROM pg_type t JOIN schema n ON n.oid = t.typnamespace
+   WHERE t.typtype = 'e'
   UNION ALL
   SELECT 'pg_default_acl',
          format('%s in %s of %s', d.defaclobjtype, d.defaclnamespace, pg_get_userbyid(d.defaclrole)),
@@ -158,6 +180,53 @@ SELECT 'pg_authid', r.rolname::text, '', '', (to_jsonb(r) - ARRAY['oid', 'rolval
   FROM pg_roles r JOIN pg_authid a USING (oid)
 """
 
+# All that some roles were granted directly, with the names of the things; what an owner has of its own is left out.
+HELD = """
+WITH schema AS (SELECT * FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'),
+item (kind, schema, name, detail, owner, acl) AS (
+  SELECT 'schema', n.nspname::text, '', '', n.nspowner, n.nspacl FROM schema n
+  UNION ALL
+  SELECT c.relkind::text, n.nspname::text, c.relname::text, '', c.relowner, c.relacl
+    FROM pg_class c JOIN schema n ON n.oid = c.relnamespace
+  UNION ALL
+  SELECT 'column', n.nspname::text, c.relname::text, a.attname::text, c.relowner, a.attacl
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN schema n ON n.oid = c.relnamespace
+  UNION ALL
+  SELECT 'function', n.nspname::text, p.proname::text, '', p.proowner, p.proacl
+    FROM pg_proc p JOIN schema n ON n.oid = p.pronamespace
+  UNION ALL
+  SELECT 'type', n.nspname::text, t.typname::text, '', t.typowner, t.typacl
+    FROM pg_type t JOIN schema n ON n.oid = t.typnamespace
+  UNION ALL
+  SELECT 'default', coalesce(n.nspname, '')::text, pg_get_userbyid(d.defaclrole)::text, d.defaclobjtype::text,
+         d.defaclrole, d.defaclacl
+    FROM pg_default_acl d LEFT JOIN schema n ON n.oid = d.defaclnamespace
+  UNION ALL
+  SELECT 'database', '', '', '', d.datdba, d.datacl FROM pg_database d WHERE d.datname = current_database()
+)
+SELECT r.rolname, i.kind, i.schema, i.name, i.detail, a.privilege_type, a.is_grantable
+  FROM item i, aclexplode(i.acl) a JOIN pg_roles r ON r.oid = a.grantee
+ WHERE r.rolname = ANY (%(roles)s) AND NOT r.rolsuper AND a.grantee <> i.owner
+"""
+
+
+class Held(NamedTuple):
+    """`detail`: the column; of a default privilege, the kind of object, with the creator as its name."""
+
+    role: str
+    kind: str
+    schema: str
+    name: str
+    detail: str
+    privilege: str
+    grantable: bool
+
+
+def held(connection: Connection, roles: Iterable[str]) -> frozenset[Held]:
+    """Return all that `roles` were granted directly in the database of `connection`."""
+    return frozenset(Held(*row) for row in connection.execute(HELD.encode(), {"roles": sorted(roles)}))
+
+
 Entry = tuple[str, str, str, str, str]
 """catalog, object, grantee (or member), privilege (or grantor), the rest."""
 
@@ -178,6 +247,12 @@ def reach(connection: Connection, roles: Iterable[str]) -> dict[str, set[str]]:
     for role, reached in connection.execute(REACH.encode(), {"roles": sorted(roles)}):
         found.setdefault(role, set()).add(reached)
     return found
+
+
+def memberships(connection: Connection) -> set[tuple[str, str]]:
+    """Return who is in which role: (member, role)."""
+    rows = connection.execute(b"SELECT pg_get_userbyid(member), pg_get_userbyid(roleid) FROM pg_auth_members")
+    return {(member, role) for member, role in rows}
 
 
 def creators(connection: Connection) -> dict[str, set[str]]:
@@ -218,6 +293,12 @@ WITH thing (owner, schema) AS (
   UNION ALL
   SELECT c.relowner, n.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind::text = %(kind)s AND n.nspname = %(schema)s AND c.relname = %(relation)s
+  UNION ALL
+  SELECT p.proowner, n.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+   WHERE %(kind)s = 'function' AND n.nspname = %(schema)s AND p.proname = %(relation)s
+  UNION ALL
+  SELECT t.typowner, n.oid FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+   WHERE %(kind)s = 'type' AND n.nspname = %(schema)s AND t.typname = %(relation)s
 )
 SELECT pg_get_userbyid(t.owner), o.rolname, s.rolname, t.schema
   FROM thing t

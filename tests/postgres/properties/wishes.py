@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from replica_access.spec import Spec
 
-from .worlds import COLUMNS, DATABASES, RELATION_NAMES, SCHEMA_NAMES, Role, T, World, chance, one_of, up_to
+from .worlds import (
+    COLUMNS,
+    DATABASES,
+    RELATION_NAMES,
+    ROUTINE_NAMES,
+    SCHEMA_NAMES,
+    Role,
+    T,
+    World,
+    chance,
+    one_of,
+    up_to,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class Rule:
     exclude: tuple[Excluded, ...] = ()
     creators: tuple[str, ...] | None = None
     future: bool = True
+    execute: bool = False
 
     @property
     def everywhere(self) -> bool:
@@ -148,6 +161,7 @@ class Wish:
                 "exclude": [excluded.text() for excluded in rule.exclude],
                 "creators": "auto" if rule.creators is None else rule.creators,
                 "future": rule.future,
+                "privileges": ["read", "execute"] if rule.execute else ["read"],
             }
             for rule in self.rules
         ]
@@ -165,7 +179,7 @@ USER_NAMES = ("r_user", "r'user {x}\n2")
 def wishes(draw: st.DrawFn, world: World) -> Wish:
     # Who passed on a column keeps it: REVOKE of the table would take the column too, and what depends on it.
     passing = {grant.by for relation in world.relations() for grant in relation.grants if "(" in grant.privilege}
-    taken = [role for role in world.roles if not role.superuser and role.name not in passing and draw(chance(25))]
+    taken = [role for role in world.roles if not role.superuser and role.name not in passing and draw(chance(35))]
     readers = [Reader(name, login=False, extras=_extras(draw, False)) for name in GROUP_NAMES[: draw(up_to(2))]]
     readers += [_taken(draw, role) for role in taken]
     # Roles of the world come in an order in which memberships go one way; so no wish makes a circle.
@@ -214,7 +228,8 @@ _SCHEMAS: tuple[Pattern, ...] = (
     Beginning("app_"),
     Beginning("a"),
 )
-_RELATIONS: tuple[Pattern, ...] = (*map(Exactly, RELATION_NAMES), Beginning("secret_"), _EVERYTHING)
+_NAMES = (*RELATION_NAMES, ROUTINE_NAMES[0])
+_RELATIONS: tuple[Pattern, ...] = (*map(Exactly, _NAMES), Beginning("secret_"), _EVERYTHING)
 _COLUMNS: tuple[Pattern, ...] = (*map(Exactly, COLUMNS), Beginning("sec"), _EVERYTHING)
 
 
@@ -227,6 +242,7 @@ def _rule(draw: st.DrawFn, world: World, to: str) -> Rule:
         exclude=tuple(_exclusion(draw) for _ in range(draw(up_to(3)))) if draw(chance(50)) else (),
         creators=_some(draw, names, 2) if draw(chance(25)) else None,
         future=not draw(chance(15)),
+        execute=draw(chance(30)),
     )
 
 

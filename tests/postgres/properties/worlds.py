@@ -64,6 +64,9 @@ COLUMNS = ("id", "secret", 'q"%s')
 
 KINDS = ("table", "partitioned", "view", "matview", "sequence", "foreign")
 
+ROUTINE_NAMES = ("answer", "secret_answer", 'f"(%s)', "a.b")
+TYPE_NAMES = ("mood", "secret_mood", "Mo.od")
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -106,23 +109,37 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Routine:
+    """A function or, else, a type; PUBLIC may use it unless that was revoked."""
+
+    name: str
+    owner: str
+    grants: tuple[Grant, ...] = ()
+    public_revoked: bool = True
+    is_type: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     name: str
     owner: str
     grants: tuple[Grant, ...] = ()
     relations: tuple[Relation, ...] = ()
     public_revoked: bool = False
+    routines: tuple[Routine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What `creator` gives to `grantee` on things it makes in `schema`, or anywhere."""
+    """What `creator` gives to `grantee` on things it makes in `schema`, or anywhere; `revoked`: takes from PUBLIC."""
 
     creator: str
     schema: str | None
     kind: str
     privilege: str
     grantee: str
+    option: bool = False
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +295,24 @@ def _database(draw: st.DrawFn, name: str, roles: tuple[Role, ...], admin: str) -
 
 def _schema(draw: st.DrawFn, name: str, people: tuple[str, ...]) -> Schema:
     owner = draw(one_of((*people, *people, SUPERUSER)))
-    return Schema(name, owner, _grants(draw, people, ("USAGE", "CREATE"), 3), _relations(draw, people))
+    grants, relations = _grants(draw, people, ("USAGE", "CREATE"), 3), _relations(draw, people)
+    return Schema(name, owner, grants, relations, routines=_routines(draw, people))
+
+
+def _routines(draw: st.DrawFn, people: tuple[str, ...]) -> tuple[Routine, ...]:
+    if not draw(chance(40)):
+        return ()
+    return tuple(
+        Routine(
+            name=name,
+            owner=draw(one_of((*people, *people, SUPERUSER))),
+            grants=_grants(draw, people, ("USAGE",) if is_type else ("EXECUTE",), 2),
+            public_revoked=draw(chance(75)),
+            is_type=is_type,
+        )
+        for names, is_type in ((ROUTINE_NAMES, False), (TYPE_NAMES, True))
+        for name in draw(neighbours(names, 2))
+    )
 
 
 def _relations(draw: st.DrawFn, people: tuple[str, ...]) -> tuple[Relation, ...]:
@@ -299,18 +333,23 @@ _DEFAULTS = {
     "SEQUENCES": ("SELECT", "USAGE"),
     "SCHEMAS": ("USAGE", "CREATE"),
     "FUNCTIONS": ("EXECUTE",),
+    "TYPES": ("USAGE",),
 }
 
 
 @cache
 def _possible_defaults(people: tuple[str, ...], schemas: tuple[str, ...]) -> st.SearchStrategy[Default]:
-    return st.sampled_from(
-        [
-            Default(creator, schema, kind, privilege, grantee)
-            for kind, privileges in _DEFAULTS.items()
-            for privilege in privileges
-            for schema in ((None,) if kind == "SCHEMAS" else (None, *schemas))
-            for creator in people
-            for grantee in (*people, PUBLIC)
-        ]
-    )
+    given = [
+        Default(creator, schema, kind, privilege, grantee, option=grantee != PUBLIC and number % 4 == 0)
+        for kind, privileges in _DEFAULTS.items()
+        for privilege in privileges
+        for schema in ((None,) if kind == "SCHEMAS" else (None, *schemas))
+        for creator in people
+        for number, grantee in enumerate((*people, PUBLIC))
+    ]
+    taken = [
+        Default(creator, None, kind, privilege, PUBLIC, revoked=True)
+        for kind, privilege in (("FUNCTIONS", "EXECUTE"), ("TYPES", "USAGE"))
+        for creator in people
+    ]
+    return st.sampled_from(given + taken * max(1, len(given) // len(taken) // 6))
