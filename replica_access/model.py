@@ -171,6 +171,7 @@ class Change:
     :param undo: statements, last one first; empty where there is nothing to undo by SQL.
     :param takes: empty where nothing is taken away.
     :param late: done after the databases: a privilege that others replace goes when those are there.
+    :param depth: how many grants lie between the owner and what is taken away: it goes before what it depends on.
     """
 
     scope: Scope
@@ -186,6 +187,7 @@ class Change:
     run_as: str | None = None
     takes: Takes = ""
     late: bool = False
+    depth: int = 0
 
     @property
     def destructive(self) -> bool:
@@ -246,6 +248,10 @@ class Plan:
             self.blocked + tuple(b for b in other.blocked if b not in self.blocked),
             self.covered + tuple(c for c in other.covered if c not in self.covered),
         )
+
+    def deepest_first(self) -> Plan:
+        """Return the plan with the changes in an order in which none takes away what another depends on."""
+        return replace(self, changes=tuple(sorted(self.changes, key=lambda change: -change.depth)))
 
     def allowed(self, request: Request) -> Plan:
         """Return the plan without what takes more away than `request` allows."""

@@ -44,7 +44,7 @@ def diff_database(
             missing += diff_future(here)
             missing += Plan(pending=tuple(_missing_schemas(here)))
         beyond += diff_revoke(here)
-    return missing + beyond
+    return missing + beyond.deepest_first()
 
 
 def scenes(desired: Desired, cluster: Cluster, catalog: DatabaseCatalog, request: Request) -> Iterator[Scene]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from replica_access.catalog import ColumnGrants, Entry, Object, Relations, Schema
+from replica_access.catalog import ColumnGrants, Object, Schema
 from replica_access.desired import wanted_columns
 from replica_access.model import KINDS, Change, Oid, Plan, shown
 from replica_access.postgres import statements
@@ -18,11 +18,13 @@ from replica_access.postgres.taking import (
     NOTHING,
     PASSED_ON,
     Extras,
+    Kept,
     Site,
     Target,
     actor,
     actor_refusal,
     cannot,
+    depth,
     extras,
     has_passed_on,
     take,
@@ -56,6 +58,7 @@ class _Place(NamedTuple):
     acting: Oid | None
     sequences: bool
     passed_on: bool
+    depth: int
 
 
 class _Relation(NamedTuple):
@@ -77,25 +80,35 @@ def _relations(here: Scene) -> Plan:
                 continue
             seen.add(place)
             relation = _Relation(group.schema, name, kind, group.owner)
-            kept = _kept(here, group, name, partly=place in partial)
-            for beyond in extras(group.entries, here.oid, kept):
+            kept = _kept(here, relation, partly=place in partial)
+            site = Site(group.owner, here.catalog.schemas[group.schema], group.entries, kept)
+            for beyond in extras(group.entries, here.oid, kept(here.oid)):
                 if place in partial and any(privilege == "SELECT" for privilege, _ in beyond.privileges):
-                    plan += _only_columns(here, relation, group.entries, beyond, partial[place])
+                    plan += _only_columns(here, relation, site, beyond, partial[place])
                 else:
                     acting = actor(here, beyond.grantor, group.owner, group.entries)
                     # The owners differ from relation to relation, and one statement takes what each has granted.
                     given = beyond if acting is not None else beyond._replace(grantor=0)
-                    passed_on = has_passed_on(here, group.entries, beyond)
-                    places.setdefault(_Place(given, acting, group.sequences, passed_on), []).append(relation)
+                    passed_on = has_passed_on(here, site, beyond)
+                    how_deep = depth(beyond, group.owner, group.entries)
+                    where = _Place(given, acting, group.sequences, passed_on, how_deep)
+                    places.setdefault(where, []).append(relation)
     for key, relations in places.items():
         plan += _take_from_relations(here, key, relations)
     return plan
 
 
-def _kept(here: Scene, group: Relations, name: str, *, partly: bool) -> frozenset[str]:
-    schema = here.catalog.schemas[group.schema].name
-    wanted = not partly and any(rule.wants_relation(schema, name) for rule in here.rules)
-    return frozenset({"SELECT"}) if wanted else NOTHING
+def _kept(here: Scene, relation: _Relation, *, partly: bool) -> Kept:
+    """Return what is kept of `relation`; `partly`: the reader wants some of its columns only."""
+    schema = here.catalog.schemas[relation.schema].name
+
+    def kept(reader: Oid) -> frozenset[str]:
+        if partly and reader == here.oid:
+            return NOTHING
+        wanted = any(rule.wants_relation(schema, relation.name) for rule in here.rules_of.get(reader, ()))
+        return frozenset({"SELECT"}) if wanted else NOTHING
+
+    return kept
 
 
 def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relation]) -> Plan:
@@ -124,6 +137,7 @@ def _take_from_relations(here: Scene, place: _Place, relations: Sequence[_Relati
             place.acting,
             owners=list(dict.fromkeys(r.owner for r in chunk)),
             schemas=list(schemas.values()),
+            how_deep=place.depth,
             undo_first=_columns_given_back(here, chunk, place.extras),
         )
     return plan
@@ -157,17 +171,15 @@ def _columns_given_back(here: Scene, relations: Sequence[_Relation], taken: Extr
                 )
 
 
-def _only_columns(
-    here: Scene, relation: _Relation, entries: Sequence[Entry], beyond: Extras, wanted: Sequence[str]
-) -> Plan:
+def _only_columns(here: Scene, relation: _Relation, site: Site, beyond: Extras, wanted: Sequence[str]) -> Plan:
     """Take the whole relation away and leave the columns that are wanted: in one transaction, so that nobody notices.
 
     A REVOKE of the whole takes columns of the same grantor with it, so here, for once, granting comes after revoking.
     """
     target = _relation_target(here, [relation], sequences=False)
     schema = here.catalog.schemas[relation.schema]
-    acting = actor(here, beyond.grantor, relation.owner, entries)
-    passed_on = PASSED_ON if has_passed_on(here, entries, beyond) else None
+    acting = actor(here, beyond.grantor, relation.owner, site.entries)
+    passed_on = PASSED_ON if has_passed_on(here, site, beyond) else None
     refusal = passed_on or actor_refusal(here, acting, relation.owner, schema)
     if refusal := refusal or (here.refusal(relation.owner, schema) if wanted else None):
         return cannot(here, refusal, beyond, target)
@@ -178,6 +190,7 @@ def _only_columns(
         acting,
         owners=[relation.owner],
         schemas=[schema],
+        how_deep=depth(beyond, relation.owner, site.entries),
         undo_first=_columns_given_back(here, [relation], beyond),
     )
     if not wanted:
@@ -196,6 +209,7 @@ def _only_columns(
         undo=(back,),
         join=here.joins([relation.owner], [schema]),
         takes=here.takes,
+        depth=taken.changes[0].depth,
     )
     return taken + Plan((left,))
 
@@ -207,51 +221,50 @@ def _columns(here: Scene) -> Plan:
     plan = Plan()
     for found in here.catalog.column_grants:
         schema = here.catalog.schemas[found.schema]
-        entries = (*(entry for _, entry in found.entries), *found.passing)
-        by_extras: dict[Extras, list[str]] = {}
+        what = f"{shown(schema.name)}.{shown(found.relation)}"
+        names = statements.Names([(schema.name, found.relation)])
         for column in dict.fromkeys(column for column, _ in found.entries):
-            of_column = [entry for name, entry in found.entries if name == column]
-            for beyond in extras(of_column, here.oid, _kept_of_column(here, found, column)):
-                by_extras.setdefault(beyond, []).append(column)
-        for beyond, columns in by_extras.items():
-            what = f"{shown(schema.name)}.{shown(found.relation)}"
-            words = f"{shortened(columns)} of the {KINDS[found.kind]} {what}"
-            names = statements.Names([(schema.name, found.relation)])
-            target = Target("TABLE", names, words, what, tuple(columns))
-            plan += take_one(here, beyond, target, Site(found.owner, schema, entries))
+            target = Target("TABLE", names, f"{shown(column)} of the {KINDS[found.kind]} {what}", what, (column,))
+            entries = tuple(entry for name, entry in found.entries if name == column)
+            kept = _kept_of_column(here, found, column)
+            plan += take_one(here, target, Site(found.owner, schema, entries, kept, found.passing))
     return plan
 
 
-def _kept_of_column(here: Scene, found: ColumnGrants, column: str) -> frozenset[str]:
+def _kept_of_column(here: Scene, found: ColumnGrants, column: str) -> Kept:
     schema = here.catalog.schemas[found.schema].name
-    wanted = wanted_columns(here.rules, schema, found.relation, [column])
-    return frozenset({"SELECT"}) if wanted else NOTHING
+
+    def kept(reader: Oid) -> frozenset[str]:
+        wanted = wanted_columns(here.rules_of.get(reader, ()), schema, found.relation, [column])
+        return frozenset({"SELECT"}) if wanted else NOTHING
+
+    return kept
 
 
 def _schema(here: Scene, schema: Schema) -> Plan:
-    kept = frozenset({"USAGE"}) if here.wants_schema(schema.name) else NOTHING
     name = f"{shown(here.catalog.name)}.{shown(schema.name)}"
     target = Target("SCHEMA", statements.Names([schema.name]), f"the schema {shown(schema.name)}", name)
-    plan = Plan()
-    for beyond in extras(schema.entries, here.oid, kept):
-        plan += take_one(here, beyond, target, Site(schema.owner, None, schema.entries))
-    return plan
+
+    def kept(reader: Oid) -> frozenset[str]:
+        wanted = any(rule.wants_schema(schema.name) for rule in here.rules_of.get(reader, ()))
+        return frozenset({"USAGE"}) if wanted else NOTHING
+
+    return take_one(here, target, Site(schema.owner, None, schema.entries, kept))
 
 
-def take_from_object(here: Scene, found: Object, kept: frozenset[str]) -> Plan:
-    """Return what the reader has on one object beyond `kept`."""
+def take_from_object(here: Scene, found: Object, kept: Kept) -> Plan:
+    """Return what the reader has on one object beyond what is `kept`."""
     words = f"the {found.kind.lower()} {shown(found.identity)}"
     target = Target(found.kind, statements.Written(found.identity), words, shown(found.identity))
-    plan = Plan()
-    for beyond in extras(found.entries, here.oid, kept):
-        schema = here.catalog.schemas.get(found.schema)
-        plan += take_one(here, beyond, target, Site(found.owner, schema, found.entries))
-    return plan
+    return take_one(here, target, Site(found.owner, here.catalog.schemas.get(found.schema), found.entries, kept))
 
 
-def _kept_of(here: Scene, found: Object) -> frozenset[str]:
+def _kept_of(here: Scene, found: Object) -> Kept:
     schema = here.catalog.schemas.get(found.schema)
-    if schema is None or found.kind not in PRIVILEGE:
-        return NOTHING
-    wanted = any(rule.wants_routine(schema.name, found.name) for rule in here.rules)
-    return frozenset({PRIVILEGE[found.kind]}) if wanted else NOTHING
+
+    def kept(reader: Oid) -> frozenset[str]:
+        rules = here.rules_of.get(reader, ()) if schema is not None and found.kind in PRIVILEGE else ()
+        wanted = any(schema is not None and rule.wants_routine(schema.name, found.name) for rule in rules)
+        return frozenset({PRIVILEGE[found.kind]}) if wanted else NOTHING
+
+    return kept

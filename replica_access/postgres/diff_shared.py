@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from replica_access.catalog import Cluster, DatabaseCatalog, Holdings, Membership, Object, Role
 from replica_access.desired import Desired
-from replica_access.model import BlockedObject, Change, Pending, Plan, Request, shown
+from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, Request, shown
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority
 from replica_access.postgres.diff_revoke import take_from_object
@@ -32,7 +32,7 @@ def diff_shared(desired: Desired, cluster: Cluster, held: Sequence[Object], requ
         if role is not None and not role.superuser:
             here = _shared_scene(role, desired, authority, request)
             plan += _objects(here, desired, held)
-    return plan
+    return plan.deepest_first()
 
 
 def _shared_scene(role: Role, desired: Desired, authority: Authority, request: Request) -> Scene:
@@ -42,14 +42,19 @@ def _shared_scene(role: Role, desired: Desired, authority: Authority, request: R
 
 def _objects(here: Scene, desired: Desired, held: Iterable[Object]) -> Plan:
     plan = Plan()
+    names = {oid: here.cluster.roles[oid].name for oid in here.readers}
     for database in here.cluster.databases.values():
         if here.request.database not in {None, database.name}:
             continue
-        wanted = any(rule.reader == here.reader for rule in desired.rules.get(database.name, ()))
+        granted = {rule.reader for rule in desired.rules.get(database.name, ())}
+
+        def kept(reader: Oid, granted: set[str] = granted) -> frozenset[str]:
+            return frozenset({"CONNECT"}) if names.get(reader) in granted else NOTHING
+
         found = Object("DATABASE", 0, database.owner, database.name, statements.quoted(database.name), database.entries)
-        plan += take_from_object(here, found, frozenset({"CONNECT"}) if wanted else NOTHING)
+        plan += take_from_object(here, found, kept)
     for found in held:
-        plan += take_from_object(here, found, NOTHING)
+        plan += take_from_object(here, found, lambda _: NOTHING)
     return plan
 
 

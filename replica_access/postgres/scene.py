@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,7 +22,7 @@ class Scene:
     :param oid: below zero where the reader has to be made.
     :param reached: the roles whose rights the reader has, itself included, PUBLIC left out.
     :param rules: what it wants there; `group_rules` what the groups want that the spec puts it into.
-    :param readers: the roles of the spec, and whoever it grants to.
+    :param readers: the roles of the spec, and whoever it grants to; `rules_of` what each of them wants there.
     :param takes: which flag has to allow what is taken from it.
     """
 
@@ -32,6 +32,7 @@ class Scene:
     rules: tuple[Rule, ...]
     group_rules: tuple[Rule, ...]
     readers: frozenset[Oid]
+    rules_of: Mapping[Oid, tuple[Rule, ...]]
     cluster: Cluster
     catalog: DatabaseCatalog
     authority: Authority
@@ -109,6 +110,7 @@ def scene(reader: Role, desired: Desired, catalog: DatabaseCatalog, authority: A
         rules=tuple(rule for rule in rules if rule.reader == reader.name),
         group_rules=tuple(rule for rule in rules if rule.reader in declared and readers[rule.reader] in reached),
         readers=frozenset(readers.values()),
+        rules_of={oid: tuple(rule for rule in rules if rule.reader == name) for name, oid in readers.items()},
         cluster=cluster,
         catalog=catalog,
         authority=authority,
@@ -118,7 +120,7 @@ def scene(reader: Role, desired: Desired, catalog: DatabaseCatalog, authority: A
 
 def for_departed(here: Scene) -> Scene:
     """Return the scene of a role that wants nothing any more."""
-    return replace(here, takes="drop", rules=(), group_rules=())
+    return replace(here, takes="drop", rules=(), group_rules=(), rules_of={**here.rules_of, here.oid: ()})
 
 
 def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:

@@ -20,6 +20,10 @@ from replica_access.postgres.scene import Scene
 NOTHING: frozenset[str] = frozenset()
 
 
+Kept = Callable[[Oid], frozenset[str]]
+"""What the spec lets a reader keep of the privileges on one thing."""
+
+
 class Extras(NamedTuple):
     """What one grantor gave beyond what is wanted.
 
@@ -62,10 +66,53 @@ def extras(entries: Iterable[Entry], holder: Oid, kept: frozenset[str]) -> Itera
 PASSED_ON = Refusal("the reader has passed it on to others, who would lose it", "its grantor")
 
 
-def has_passed_on(here: Scene, entries: Iterable[Entry], beyond: Extras) -> bool:
-    """Whether others depend on a grant option that would go."""
+class Site(NamedTuple):
+    """Whose object it is, in which schema if in any, what its ACL says of the readers, and what they keep of it.
+
+    :param passing: who else may pass it on: of a column, whoever may do so with the whole relation.
+    """
+
+    owner: Oid
+    schema: Schema | None
+    entries: tuple[Entry, ...]
+    kept: Kept
+    passing: tuple[Entry, ...] = ()
+
+
+def has_passed_on(here: Scene, site: Site, beyond: Extras) -> bool:
+    """Whether others, who keep it, depend on a grant option that would go."""
     going = {name for name, grantable in beyond.privileges if grantable} | set(beyond.options)
-    return any(e.grantor == here.oid and e.grantee != here.oid and e.privilege in going for e in entries)
+    given = (entry for entry in _given_by(here.oid, site) if entry.privilege in going)
+    return any(not _goes(here, entry, site) for entry in given)
+
+
+def _given_by(grantor: Oid, site: Site) -> list[Entry]:
+    return [entry for entry in site.entries if entry.grantor == grantor and entry.grantee != grantor]
+
+
+def _goes(here: Scene, entry: Entry, site: Site) -> bool:
+    """Whether `entry` is beyond the spec itself, and can be taken away, with all that depends on it."""
+    return (
+        entry.grantee in here.readers - {site.owner}
+        and entry.privilege not in site.kept(entry.grantee)
+        and actor_refusal(here, entry.grantor, site.owner, site.schema) is None
+        and all(
+            _goes(here, given, site)
+            for given in (_given_by(entry.grantee, site) if entry.grantable else ())
+            if given.privilege == entry.privilege
+        )
+    )
+
+
+def depth(beyond: Extras, owner: Oid, entries: Sequence[Entry]) -> int:
+    """Return how many grants lie between the owner and what is to be taken: the deepest goes first."""
+    names = {name for name, _ in beyond.privileges} | set(beyond.options)
+    found, grantors, seen = 0, {beyond.grantor} - {owner}, set[Oid]()
+    while grantors:
+        found, seen = found + 1, seen | grantors
+        given = (e for e in entries if e.grantee in grantors and e.grantable and e.privilege in names)
+        grantors = {entry.grantor for entry in given} - {owner} - seen
+    return found
 
 
 def actor(here: Scene, grantor: Oid, owner: Oid, entries: Iterable[Entry]) -> Oid | None:
@@ -101,24 +148,22 @@ def actor_refusal(here: Scene, acting: Oid | None, owner: Oid, schema: Schema | 
     return None
 
 
-class Site(NamedTuple):
-    """Whose object it is, in which schema if in any, and what else its ACL says of the readers."""
-
-    owner: Oid
-    schema: Schema | None
-    entries: tuple[Entry, ...]
-
-
-def take_one(here: Scene, beyond: Extras, target: Target, site: Site) -> Plan:
+def take_one(here: Scene, target: Target, site: Site) -> Plan:
+    """Return what takes from the reader all that it has on one thing and does not keep."""
+    plan = Plan()
     if site.owner == here.oid:  # its owner grants itself what it likes
-        return Plan()
-    acting = actor(here, beyond.grantor, site.owner, site.entries)
-    passed_on = PASSED_ON if has_passed_on(here, site.entries, beyond) else None
-    if refusal := passed_on or actor_refusal(here, acting, site.owner, site.schema):
-        return cannot(here, refusal, beyond, target)
+        return plan
     owner = here.authority.owner_of(site.owner, here.catalog.owner)
-    schemas = [] if site.schema is None else [site.schema]
-    return take(here, beyond, target, acting, owners=[owner], schemas=schemas)
+    for beyond in extras(site.entries, here.oid, site.kept(here.oid)):
+        acting = actor(here, beyond.grantor, site.owner, (*site.entries, *site.passing))
+        passed_on = PASSED_ON if has_passed_on(here, site, beyond) else None
+        if refusal := passed_on or actor_refusal(here, acting, site.owner, site.schema):
+            plan += cannot(here, refusal, beyond, target)
+            continue
+        schemas = [] if site.schema is None else [site.schema]
+        how_deep = depth(beyond, site.owner, site.entries)
+        plan += take(here, beyond, target, acting, owners=[owner], schemas=schemas, how_deep=how_deep)
+    return plan
 
 
 def take(
@@ -129,6 +174,7 @@ def take(
     *,
     owners: Sequence[Oid],
     schemas: Sequence[Schema],
+    how_deep: int = 0,
     undo_first: Iterable[str] = (),
 ) -> Plan:
     """Return the change that takes `beyond`.
@@ -149,6 +195,7 @@ def take(
         run_as=None if acting is None else here.cluster.roles[acting].name,
         takes=here.takes,
         late=here.scope == "cluster",
+        depth=how_deep,
     )
     return Plan((change,))
 

@@ -187,3 +187,17 @@ def test_an_admin_with_a_grant_option_of_its_own_takes_away_what_the_owner_grant
         "not this table": Rule("w_reader", (first,), EVERYTHING, (Excluded(app, of_lease),)),
     }
     check(site, here, Wish((Reader("w_reader", login=False),), (rules[wanted],)), revoking=True)
+
+
+def test_what_one_reader_passed_on_to_another_goes_with_it_and_comes_back(site: Site) -> None:
+    """Each depends on the one before it, so the last one goes first; the last gave something back to the first."""
+    chain = (
+        Grant("SELECT", "w_second", option=True, by="w_first"),
+        Grant("SELECT", "w_third", by="w_second"),
+        Grant("SELECT", "w_first", by="w_second"),
+    )
+    lease = Relation("lease", "table", "w_owner", (Grant("INSERT", "w_first", option=True), *chain))
+    names = ("w_first", "w_second", "w_third")
+    here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=tuple(map(Role, names)))
+    readers = tuple(Reader(name, login=False) for name in names)
+    check(site, here, Wish(readers, (rule("w_first", schemas=(Exactly("public"),)),)), revoking=True)

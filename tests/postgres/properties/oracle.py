@@ -161,6 +161,7 @@ SELECT 'pg_default_acl', format('%s in 0 of %s', d.defaclobjtype, r.rolname), co
                     WHERE a.grantee = b.grantee AND a.privilege_type = b.privilege_type)
 """
 
+# Before PostgreSQL 16 nothing depends on who granted a membership, and only a superuser can say who it was.
 SHARED = """
 SELECT 'pg_database', d.datname::text, coalesce(r.rolname, ''), a.privilege_type,
        format('%s by %s', a.is_grantable, g.rolname)
@@ -169,7 +170,8 @@ SELECT 'pg_database', d.datname::text, coalesce(r.rolname, ''), a.privilege_type
   LEFT JOIN pg_roles r ON r.oid = a.grantee
   LEFT JOIN pg_roles g ON g.oid = a.grantor
 UNION ALL
-SELECT 'pg_auth_members', r.rolname::text, m.rolname, g.rolname,
+SELECT 'pg_auth_members', r.rolname::text, m.rolname,
+       CASE WHEN current_setting('server_version_num')::int >= 160000 THEN g.rolname ELSE '' END,
        (to_jsonb(am) - ARRAY['oid', 'roleid', 'member', 'grantor'])::text
   FROM pg_auth_members am
   JOIN pg_roles r ON r.oid = am.roleid JOIN pg_roles m ON m.oid = am.member JOIN pg_roles g ON g.oid = am.grantor
