@@ -103,6 +103,13 @@ class UserAccess:
         """Whether it reads `relation`, if not all columns of it."""
         return any(rule.wants_relation(schema, relation) for rule in self.rules.get(database, ()))
 
+    def executes(self, database: str) -> bool:
+        return any(rule.execute for rule in self.rules.get(database, ()))
+
+    def uses(self, database: str, schema: str, name: str) -> bool:
+        """Whether it uses a function, procedure or type."""
+        return any(rule.wants_routine(schema, name) for rule in self.rules.get(database, ()))
+
     def looks_at_columns(self, database: str, schema: str, relation: str) -> bool:
         """Whether it depends on the columns of `relation` what of it is read."""
         wanting = [rule for rule in self.rules.get(database, ()) if rule.wants_relation(schema, relation)]

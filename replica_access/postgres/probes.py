@@ -32,6 +32,7 @@ Name = Literal[
     "refused",
     "schema_usable",
     "schemas_refused",
+    "executable",
     "insert_refused",
     "create_table_refused",
     "create_temp_table_refused",
@@ -84,6 +85,8 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
             yield result("schema_usable", *_schema_usable(reached))
             others = [row for row in schemas if row not in reached]
             yield result("schemas_refused", *_schemas_refused(others, read.exposed_schemas))
+            if access.executes(database):
+                yield result("executable", *_executable(session, access, database))
             yield result("insert_refused", *_insert_refused(session, read.table))
             yield result("create_table_refused", *_create_table_refused(session, [row.name for row in reached]))
             yield result("create_temp_table_refused", *_refused(session, "CREATE TEMP TABLE replica_access_proof ()"))
@@ -182,6 +185,14 @@ def _schemas_refused(schemas: list[Any], exposed: frozenset[str]) -> tuple[bool,
         return False, f"usable, and not meant to be: {Names.of(*held)}"
     remark = f"; usable through PUBLIC, with nothing to read: {Names.of(*(shown(row.name) for row in usable))}"
     return True, f"{count(len(schemas) - len(usable), 'schema')} refused{remark if usable else ''}"
+
+
+def _executable(session: psycopg.Connection[Any], access: UserAccess, database: str) -> tuple[bool, str]:
+    """Ask for the rights on functions, procedures and types: calling them could do anything."""
+    wanted = [row for row in ask(session, "proof_routines") if access.uses(database, row.schema, row.name)]
+    if missing := [shown(row.identity) for row in wanted if not row.usable]:
+        return False, f"may not use {Names.of(*missing)}"
+    return True, f"{len(wanted):,} functions, procedures and types usable"
 
 
 def _insert_refused(session: psycopg.Connection[Any], table: Relation | None) -> tuple[bool, str]:

@@ -155,7 +155,7 @@ def test_everything_as_declared(site: Site, admin: Admin) -> None:
     assert proof.same_system
     assert proof.in_recovery
     assert proof.catalogs_match
-    without = {"session"} if site.replica.tls else {"session", "tls", "tls_required"}
+    without = {"session", "executable"} | (set() if site.replica.tls else {"tls", "tls_required"})
     assert {c.name for c in proof.checks} == {"replayed", "catalogs", *get_args(probes.Name)} - without
     assert "12 relations readable; granted, but nobody can read: leasing.remote (" in the(proof, "readable").detail
     assert the(proof, "refused").detail.endswith(": 3 relations refused")
@@ -165,6 +165,25 @@ def test_everything_as_declared(site: Site, admin: Admin) -> None:
     assert the(proof, "database_not_granted", site.other).detail.endswith(": refused")
     assert the(proof, "database_not_granted", "rdsadmin").detail.endswith(": refused")
     assert "nothing to read" in the(proof, "database_not_granted", "postgres").detail
+
+
+def test_functions_and_types_that_should_be_usable_are_asked_for(site: Site) -> None:
+    reading = site.access()
+    rules = {database: tuple(replace(r, execute=True) for r in rules) for database, rules in reading.rules.items()}
+    with site.sabotaged(
+        "CREATE FUNCTION leasing.answer(a int, OUT b text) LANGUAGE sql AS 'SELECT 1::text';"
+        " CREATE TYPE leasing.mood AS ENUM (); CREATE FUNCTION vault.open() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        " REVOKE ALL ON FUNCTION leasing.answer, vault.open FROM PUBLIC",
+        "DROP FUNCTION leasing.answer, vault.open; DROP TYPE leasing.mood",
+    ):
+        assert failed(site.prove()) == set()
+        proof = site.prove(access=replace(reading, rules=rules))
+        assert failed(proof) == {"executable"}
+        assert the(proof, "executable").detail.endswith("may not use leasing.answer(integer)")
+        site.sql("GRANT EXECUTE ON FUNCTION leasing.answer TO {group}")
+        proof = site.prove(access=replace(reading, rules=rules))
+        assert failed(proof) == set()
+        assert the(proof, "executable").detail.endswith(": 2 functions, procedures and types usable")
 
 
 def test_an_excluded_column_is_refused_and_the_others_are_read(site: Site) -> None:
