@@ -47,6 +47,7 @@ class World:
             "schemas": '["*"]',
             "exclude": '["vault", "leasing.password_*"]',
             "creators": '"auto"',
+            "privileges": '["read"]',
             "databases": f'["{self.database}"]',
             "user": "connection_limit = 20\nsettings = { statement_timeout = '15min' }",
             "replica": "",
@@ -68,6 +69,7 @@ class World:
             schemas = {values["schemas"]}
             exclude = {values["exclude"]}
             creators = {values["creators"]}
+            privileges = {values["privileges"]}
         """
 
     def look(self, spec: Spec | None = None, request: Request = ADDITIVE) -> Outlook:
