@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from replica_access.catalog import ColumnGrants, Entry, Object, Relations, Schema
 from replica_access.desired import wanted_columns
-from replica_access.model import KINDS, Change, Oid, Plan, shown
+from replica_access.model import KINDS, Change, Oid, Plan
+from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.diff_columns import partly_wanted
@@ -134,7 +135,7 @@ def _relation_target(here: Scene, relations: Sequence[_Relation], sequences: boo
     written = statements.Names(names)
     kind = "SEQUENCE" if sequences else "TABLE"
     if len(relations) == 1:
-        one = ".".join(map(shown, names[0]))
+        one = shown(*names[0])
         return Target(kind, written, f"the {KINDS[relations[0].kind]} {one}", one)
     schemas = list(dict.fromkeys(schema for schema, _ in names))
     words = f"{count(len(relations), 'sequence' if sequences else 'relation')} in {shortened(schemas)}"
@@ -214,7 +215,7 @@ def _columns(here: Scene) -> Plan:
             for beyond in extras(of_column, here.oid, _kept_of_column(here, found, column)):
                 by_extras.setdefault(beyond, []).append(column)
         for beyond, columns in by_extras.items():
-            what = f"{shown(schema.name)}.{shown(found.relation)}"
+            what = shown(schema.name, found.relation)
             words = f"{shortened(columns)} of the {KINDS[found.kind]} {what}"
             names = statements.Names([(schema.name, found.relation)])
             target = Target("TABLE", names, words, what, tuple(columns))
@@ -230,7 +231,7 @@ def _kept_of_column(here: Scene, found: ColumnGrants, column: str) -> frozenset[
 
 def _schema(here: Scene, schema: Schema) -> Plan:
     kept = frozenset({"USAGE"}) if here.wants_schema(schema.name) else NOTHING
-    name = f"{shown(here.catalog.name)}.{shown(schema.name)}"
+    name = shown(here.catalog.name, schema.name)
     target = Target("SCHEMA", statements.Names([schema.name]), f"the schema {shown(schema.name)}", name)
     plan = Plan()
     for beyond in extras(schema.entries, here.oid, kept):
@@ -240,8 +241,9 @@ def _schema(here: Scene, schema: Schema) -> Plan:
 
 def take_from_object(here: Scene, found: Object, kept: frozenset[str]) -> Plan:
     """Return what the reader has on one object beyond `kept`."""
-    words = f"the {found.kind.lower()} {shown(found.identity)}"
-    target = Target(found.kind, statements.Written(found.identity), words, shown(found.identity))
+    # Only what is in a schema has more in its identity than a name: types of arguments, brackets of an array.
+    name = written(found.identity) if found.schema else shown(found.name)
+    target = Target(found.kind, statements.Written(found.identity), f"the {found.kind.lower()} {name}", name)
     plan = Plan()
     for beyond in extras(found.entries, here.oid, kept):
         schema = here.catalog.schemas.get(found.schema)
