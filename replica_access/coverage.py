@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from replica_access.errors import UsageError
-from replica_access.model import is_utf8, shown
+from replica_access.names import is_utf8, shown
 from replica_access.patterns import Exclusion, is_system_schema, matches
 from replica_access.spec import GrantSpec, Spec
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from replica_access.model import Pending, shown
+from replica_access.model import Pending
+from replica_access.names import shown
 from replica_access.patterns import Exclusion, is_glob, is_system_schema, matches
 from replica_access.spec import GrantSpec, RoleSpec, Spec, UserSpec, valid_until_text
 

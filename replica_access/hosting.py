@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from replica_access.errors import Error, UsageError
-from replica_access.model import Change, Check, Login, Plan, Secret, shown
+from replica_access.model import Change, Check, Login, Plan, Secret
+from replica_access.names import legible, shown
 from replica_access.progress import Progress
 from replica_access.spec import Spec
 
@@ -117,8 +118,8 @@ def _replica_check(name: str, login: Login) -> Check:
 def _address(login: Login) -> str:
     port = login.parameters.get("port")
     if port is None and "service" in login.parameters:  # which knows the port, and we do not
-        return shown(login.server)
-    return f"{shown(login.server)}:{shown(port or '5432')}"
+        return legible(login.server)
+    return f"{legible(login.server)}:{legible(port or '5432')}"
 
 
 def stored_passwords(hosting: Hosting, users: Iterable[str]) -> frozenset[str]:

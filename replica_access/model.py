@@ -1,8 +1,7 @@
 """The values that pass through: what a server has, what should change, what was proved.
 
 Everything here is frozen and comparable, knows no connection and no clock, and can be printed without leaking a secret.
-Names are ``str`` as the server sent them; bytes that are no UTF-8 are kept as surrogate escapes, so that a name
-survives the way back. ``shown`` makes any of them safe to print.
+Names are ``str`` as the server sent them; ``names.shown`` displays them.
 """
 
 from __future__ import annotations
@@ -32,36 +31,6 @@ KINDS: Mapping[str, Kind] = {
     "S": "sequence",
 }
 """``pg_class.relkind`` of everything that can be read."""
-
-
-def shown(name: str) -> str:
-    """Return `name` so that a terminal, a log or JSON can carry it, unambiguously.
-
-    >>> shown("orders"), shown("two\\nlines"), shown("caf\\udce9")
-    ('orders', 'two\\\\nlines', 'caf\\\\xe9')
-    """
-    if name.isprintable() and "\\" not in name:
-        return name
-    out = []
-    for char in name:
-        if 0xDC80 <= ord(char) <= 0xDCFF:
-            out.append(f"\\x{ord(char) - 0xDC00:02x}")
-        elif char == "\\":
-            out.append("\\\\")
-        elif char.isprintable():
-            out.append(char)
-        else:
-            out.append(char.encode("unicode_escape").decode("ascii"))
-    return "".join(out)
-
-
-def is_utf8(name: str) -> bool:
-    """Whether all bytes of `name` are UTF-8.
-
-    >>> is_utf8("café"), is_utf8("caf\\udce9")
-    (True, False)
-    """
-    return not any("\udc80" <= char <= "\udcff" for char in name)
 
 
 class Secret:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 
-from replica_access.model import shown
+from replica_access.names import legible
 
 _SYSTEM_SCHEMAS = re.compile(r"^(pg_|information_schema$)")
 
@@ -88,17 +88,17 @@ class Exclusion:
         while True:
             found = re.match(r'"((?:[^"]|"")+)"|([^."]+)', rest)
             if found is None:
-                raise ValueError(f"{shown(text)!r} is not schema, schema.relation or schema.relation.column")
+                raise ValueError(f"{legible(text)!r} is not schema, schema.relation or schema.relation.column")
             quoted, bare = found.groups()
             parts.append(Part(quoted.replace('""', '"'), exact=True) if quoted is not None else Part(bare))
             rest = rest[found.end() :]
             if not rest:
                 break
             if not rest.startswith("."):
-                raise ValueError(f"{shown(text)!r}: a dot is expected before {shown(rest)!r}")
+                raise ValueError(f"{legible(text)!r}: a dot is expected before {legible(rest)!r}")
             rest = rest[1:]
         if len(parts) > 3:
-            raise ValueError(f"{shown(text)!r} has {len(parts)} parts; quote a name that contains a dot")
+            raise ValueError(f"{legible(text)!r} has {len(parts)} parts; quote a name that contains a dot")
         return cls(text, parts)
 
     def covers_schema(self, schema: str) -> bool:

@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from replica_access.errors import SpecError
-from replica_access.model import shown
+from replica_access.names import shown
 from replica_access.patterns import Exclusion
 
 DEFAULT_PATH = Path("replica-access.toml")

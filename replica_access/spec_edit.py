@@ -19,7 +19,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from replica_access.errors import SpecError, UsageError
-from replica_access.model import shown
+from replica_access.names import shown
 from replica_access.spec import parse
 
 if TYPE_CHECKING:

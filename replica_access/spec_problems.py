@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from replica_access.model import shown
+from replica_access.names import shown
 from replica_access.spec import Allow, Aws, GrantSpec, Network, Primary, Replica, RoleSpec, Spec, UserSpec
 
 Key = int | str

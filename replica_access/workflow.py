@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from replica_access.catalog import Cluster
 from replica_access.errors import DatabaseError, Error, Interrupted, PreflightFailed, UsageError
-from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret, is_utf8, shown
+from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret
+from replica_access.names import is_utf8, legible, shown
 from replica_access.outlook import EVERYTHING, Applied, Outlook
 from replica_access.progress import Progress
 from replica_access.proofs import untried
@@ -148,7 +149,7 @@ def _primary_check(login: Login, cluster: Cluster) -> Check:
     admin = cluster.roles[cluster.admin]
     rights = "superuser" if admin.superuser else "CREATEROLE" if admin.create_role else "no CREATEROLE"
     version = f"{cluster.version // 10000}.{cluster.version % 10000}"
-    return Check("primary", "ok", f"PostgreSQL {version} at {shown(login.server)}, as {shown(admin.name)} ({rights})")
+    return Check("primary", "ok", f"PostgreSQL {version} at {legible(login.server)}, as {shown(admin.name)} ({rights})")
 
 
 def _password_users(spec: Spec) -> tuple[str, ...]:

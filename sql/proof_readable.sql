@@ -1,6 +1,6 @@
 -- What the user we are may read in this database, system schemas and what extensions brought left out: how much, and some.
 SELECT pg_catalog.count(*) AS count,
-       (pg_catalog.array_agg(n.nspname || '.' || c.relname ORDER BY n.nspname, c.relname))[1:3] AS some
+       (pg_catalog.array_agg(ARRAY[n.nspname::text, c.relname::text] ORDER BY n.nspname, c.relname))[1:3][1:2] AS some
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')

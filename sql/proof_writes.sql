@@ -1,15 +1,15 @@
 -- What the user we are could write with, would this server accept writes: the primary does. How much, and some of it.
-WITH held (object, privileges) AS (
-  SELECT 'database ' || pg_catalog.current_database(), 'CREATE'
+WITH held (kind, names, privileges) AS (
+  SELECT 'database', ARRAY[pg_catalog.current_database()::text], 'CREATE'
    WHERE pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
   UNION ALL
-  SELECT 'schema ' || n.nspname, 'CREATE'
+  SELECT 'schema', ARRAY[n.nspname::text], 'CREATE'
     FROM pg_catalog.pg_namespace n
    WHERE n.nspname <> 'information_schema'
      AND n.nspname NOT LIKE 'pg\_%%'
      AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
   UNION ALL
-  SELECT n.nspname || '.' || c.relname,
+  SELECT '', ARRAY[n.nspname::text, c.relname::text],
          pg_catalog.array_to_string(
            ARRAY(SELECT p.name
                    FROM (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS p (name)
@@ -25,7 +25,7 @@ WITH held (object, privileges) AS (
      AND (pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
           OR pg_catalog.has_any_column_privilege(c.oid, 'INSERT, UPDATE'))
   UNION ALL
-  SELECT n.nspname || '.' || c.relname,
+  SELECT '', ARRAY[n.nspname::text, c.relname::text],
          pg_catalog.array_to_string(
            ARRAY(SELECT p.name
                    FROM (VALUES ('USAGE'), ('UPDATE')) AS p (name)
@@ -36,9 +36,10 @@ WITH held (object, privileges) AS (
      AND n.nspname NOT LIKE 'pg\_%%'
      AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'USAGE, UPDATE') END
 )
-SELECT h.object AS object,
+SELECT h.kind AS kind,
+       h.names AS names,
        h.privileges AS privileges,
        pg_catalog.count(*) OVER () AS count
   FROM held h
- ORDER BY h.object
+ ORDER BY h.kind DESC, h.names
  LIMIT %(most)s

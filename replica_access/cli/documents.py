@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replica_access.model import KINDS, Change, Check, Plan, Proof, ProofCheck, shown
+from replica_access.model import KINDS, Change, Check, Plan, Proof, ProofCheck
+from replica_access.names import legible, shown
 from replica_access.outlook import Applied
 from replica_access.proofs import together
 
@@ -153,7 +154,7 @@ def additions_document(additions: Iterable[Addition]) -> list[dict[str, str]]:
 
 def printable(text: str) -> str:
     """Return SQL with bytes that are no UTF-8 shown as ``\\xNN``; everything else as it stands."""
-    return "".join(shown(char) if "\udc80" <= char <= "\udcff" else char for char in text)
+    return "".join(legible(char) if "\udc80" <= char <= "\udcff" else char for char in text)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from replica_access.appeared import Appeared, InDatabase
 from replica_access.cli.terminal import escaped
 from replica_access.inventory import FoundRelations, Gets, Readers
-from replica_access.model import KINDS, shown
+from replica_access.model import KINDS
+from replica_access.names import shown
 from replica_access.postgres.scene import count, shortened
 
 SCHEMAS_SHOWN = 20

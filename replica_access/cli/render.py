@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
-from replica_access.model import Change, Check, Plan, Proof, ProofCheck, Request, shown
+from replica_access.model import Change, Check, Plan, Proof, ProofCheck, Request
+from replica_access.names import shown
 
 _MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]"}
 SQL_SHOWN = 400

@@ -18,7 +18,8 @@ from psycopg.errors import Diagnostic
 
 from replica_access.catalog import Cluster, Membership
 from replica_access.errors import DatabaseError, Drift, LockTimeout, NotEffective
-from replica_access.model import Change, Login, Plan, Secret, shown
+from replica_access.model import Change, Login, Plan, Secret
+from replica_access.names import shown
 from replica_access.postgres import statements
 from replica_access.postgres.connect import connect, database_error, run
 from replica_access.postgres.queries import load

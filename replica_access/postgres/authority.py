@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from replica_access.catalog import Cluster, Role
-from replica_access.model import PUBLIC, Oid, shown
+from replica_access.model import PUBLIC, Oid
+from replica_access.names import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Authority:
         if role is None:
             return Refusal(f"its owner (role {owner}) does not exist any more", "a superuser")
         if role.superuser:
-            return Refusal(f"{shown(role.name)} is a superuser, which {self._me} may not join", f"{shown(role.name)}")
+            return Refusal(f"{shown(role.name)} is a superuser, which {self._me} may not join", shown(role.name))
         if role.is_system:
             return Refusal(f"{shown(role.name)} is a system role, which is never joined", "a superuser")
         if not self.admin.inherit and not self.options:

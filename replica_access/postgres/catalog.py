@@ -33,6 +33,7 @@ from replica_access.catalog import (
 from replica_access.desired import Rule
 from replica_access.errors import WrongServer
 from replica_access.model import PUBLIC, Oid
+from replica_access.names import shown
 from replica_access.patterns import Exclusion, likes
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
@@ -147,7 +148,7 @@ def read_database(connection: psycopg.Connection[Any], database: Database, quest
     :raises DatabaseError: a query failed.
     """
     readers = sorted(questions.readers)
-    with _snapshot(connection, f"the catalog of {database.name}"):
+    with _snapshot(connection, f"the catalog of {shown(database.name)}"):
         defaults = _ask(connection, "catalog_defaults", {"readers": readers})
         schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas", {"readers": readers})}
         relations = _ask(connection, "catalog_relations", _about_relations(questions, schemas))

@@ -12,7 +12,8 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
 from replica_access.errors import ConnectionFailed, DatabaseError, LockTimeout
-from replica_access.model import Login, shown
+from replica_access.model import Login
+from replica_access.names import legible, shown
 from replica_access.postgres.queries import load
 
 log = logging.getLogger(__name__)
@@ -68,14 +69,14 @@ def connect(
         raise connection_failed(error, login, parameters["dbname"]) from None
     except UnicodeEncodeError:  # libpq would take any bytes, psycopg does not
         raise ConnectionFailed(
-            f"{shown(login.server)}, database {shown(parameters['dbname'])}: no connection: a name is no UTF-8.",
+            f"{legible(login.server)}, database {shown(parameters['dbname'])}: no connection: a name is no UTF-8.",
             "Rename it.",
         ) from None
     try:
         _prepare(connection, read_only, statement_timeout_s)
     except psycopg.Error as error:
         connection.close()
-        raise database_error(error, f"{shown(login.server)}: the session could not be set up") from None
+        raise database_error(error, f"{legible(login.server)}: the session could not be set up") from None
     return connection
 
 
@@ -162,14 +163,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 def connection_failed(error: psycopg.Error, login: Login, database: str) -> ConnectionFailed:
     """Return `error` as a sentence on the server, the database, the server's reason, and the way on."""
-    reason = _reason(str(error))
+    reason = legible(_reason(str(error)))
     fix = next(
         (advice for pattern, advice in _REASONS if re.search(pattern, str(error))), "Check the server and the network."
     )
     user = login.parameters.get("user")
     who = f" as {shown(user)}" if user else ""
     return ConnectionFailed(
-        f"{shown(login.server)}, database {shown(database)}: no connection{who}: {reason}.",
+        f"{legible(login.server)}, database {shown(database)}: no connection{who}: {reason}.",
         fix,
         sqlstate=error.sqlstate or "",
     )
@@ -194,7 +195,7 @@ def _first_line(error: BaseException) -> str:
 
 def database_error(error: psycopg.Error, doing: str) -> DatabaseError:
     """Return what a server answered as one of our errors; `doing` names the object and the step."""
-    message = _first_line(error)
+    message = legible(_first_line(error))
     match error.sqlstate:
         case "42501":
             fix = "The admin lacks that right: grant it, or run the statement as the owner."

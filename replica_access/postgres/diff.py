@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from replica_access.catalog import Cluster, DatabaseCatalog, Relations, Role, Schema
 from replica_access.desired import Desired
-from replica_access.model import KINDS, PUBLIC, BlockedObject, Change, Covered, Oid, Pending, Plan, Request, shown
+from replica_access.model import KINDS, PUBLIC, BlockedObject, Change, Covered, Oid, Pending, Plan, Request
+from replica_access.names import shown
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
@@ -74,7 +75,7 @@ def _missing_schemas(here: Scene) -> Iterator[Pending]:
         for pattern in rule.schemas:
             if pattern not in names and not is_glob(pattern) and here.request.schema in {None, pattern}:
                 reason = f"no such schema yet; {shown(here.reader)} gets it at the next run"
-                yield Pending("schema", f"{shown(here.catalog.name)}.{shown(pattern)}", reason)
+                yield Pending("schema", shown(here.catalog.name, pattern), reason)
 
 
 # --- USAGE on schemas ------------------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ def _usage(here: Scene) -> Plan:
             continue
         owner = authority.owner_of(schema.owner, here.catalog.owner)
         if refusal := authority.refusal(owner):
-            what = f"schema {shown(here.catalog.name)}.{shown(schema.name)}"
+            what = f"schema {shown(here.catalog.name, schema.name)}"
             stuck.append(blocked(what, refusal, statements.usage_on("GRANT", [schema.name], reader)))
         else:
             allowed.append(schema)
@@ -225,7 +226,7 @@ def _way(here: Scene, group: Relations) -> str:
 
 def _covered(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[Covered]:
     for (schema, way), total in covered.items():
-        what = f"{count(total, 'relation')} in {shown(here.catalog.name)}.{shown(here.catalog.schemas[schema].name)}"
+        what = f"{count(total, 'relation')} in {shown(here.catalog.name, here.catalog.schemas[schema].name)}"
         yield Covered(shown(here.reader), what, way)
 
 
@@ -240,7 +241,7 @@ def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
         scope="database",
         database=here.catalog.name,
         action="grant select",
-        object=".".join(map(shown, names[0])) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
+        object=shown(*names[0]) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
         undo=(*_kept_columns(here, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
@@ -268,7 +269,7 @@ def _described(relations: Sequence[_Relation]) -> str:
     """``the view leasing.open`` for one, ``12 tables and 2 views in leasing, public`` for more."""
     first = relations[0]
     if len(relations) == 1:
-        return f"the {KINDS[first.kind]} {shown(first.schema.name)}.{shown(first.name)}"
+        return f"the {KINDS[first.kind]} {shown(first.schema.name, first.name)}"
     counts: dict[str, int] = {}
     for relation in relations:
         counts[KINDS[relation.kind]] = counts.get(KINDS[relation.kind], 0) + 1

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from replica_access.catalog import Columns
 from replica_access.desired import wanted_columns
-from replica_access.model import KINDS, PUBLIC, Change, Pending, Plan, shown
+from replica_access.model import KINDS, PUBLIC, Change, Pending, Plan
+from replica_access.names import shown
 from replica_access.postgres import statements
 from replica_access.postgres.scene import Scene, blocked, shortened
 
@@ -45,7 +46,7 @@ def _grant(here: Scene, found: Columns, columns: list[str]) -> Plan:
     schema = here.catalog.schemas[found.schema]
     relation = (schema.name, found.relation)
     sql = statements.select_columns_on("GRANT", relation, columns, here.reader)
-    what = f"{shown(schema.name)}.{shown(found.relation)}"
+    what = shown(schema.name, found.relation)
     if refusal := here.refusal(found.owner, schema):
         return Plan(blocked=(blocked(f"{shown(here.catalog.name)}: columns of {what}", refusal, sql),))
     change = Change(
@@ -67,7 +68,7 @@ def _exposed(here: Scene, found: Columns, columns: list[str], way: str) -> Plan:
     if not here.reads_all and not here.ways(others):
         return Plan()
     schema = here.catalog.schemas[found.schema].name
-    what = f"{shown(here.catalog.name)}.{shown(schema)}.{shown(found.relation)}"
+    what = shown(here.catalog.name, schema, found.relation)
     through = way if here.reads_all else here.ways(others)
     reason = f"{shown(here.reader)} can read {shortened(columns)} of it all the same, through {through}"
     if PUBLIC in others:

@@ -12,7 +12,8 @@ from itertools import groupby
 
 from replica_access.catalog import DefaultPrivileges
 from replica_access.desired import Rule
-from replica_access.model import PUBLIC, Change, Oid, Pending, Plan, shown
+from replica_access.model import PUBLIC, Change, Oid, Pending, Plan
+from replica_access.names import legible, shown
 from replica_access.patterns import Exclusion, is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.scene import Scene, blocked, count, shortened
@@ -187,7 +188,7 @@ def _notes(rule: Rule, here: Scene) -> Iterator[Pending]:
         if what := _may_come(rule, exclusion, here):
             # A default privilege cannot except anything.
             reason = f"a new {what} that fits is readable by default, until a run with --allow-revoke closes it"
-            yield Pending("exclusion", f"{shown(here.catalog.name)}: {shown(exclusion.text)}", reason)
+            yield Pending("exclusion", f"{shown(here.catalog.name)}: {legible(exclusion.text)}", reason)
     if isinstance(rule.creators, str):
         for owner, number in _superuser_owners(rule, here).items():
             has = f"a superuser, owns {count(number, 'relation')} in {shown(here.catalog.name)}"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from replica_access.catalog import ColumnGrants, Object, Schema
 from replica_access.desired import wanted_columns
-from replica_access.model import KINDS, Change, Oid, Plan, shown
+from replica_access.model import KINDS, Change, Oid, Plan
+from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.diff_columns import partly_wanted
@@ -148,7 +149,7 @@ def _relation_target(here: Scene, relations: Sequence[_Relation], sequences: boo
     written = statements.Names(names)
     kind = "SEQUENCE" if sequences else "TABLE"
     if len(relations) == 1:
-        one = ".".join(map(shown, names[0]))
+        one = shown(*names[0])
         return Target(kind, written, f"the {KINDS[relations[0].kind]} {one}", one)
     schemas = list(dict.fromkeys(schema for schema, _ in names))
     words = f"{count(len(relations), 'sequence' if sequences else 'relation')} in {shortened(schemas)}"
@@ -221,7 +222,7 @@ def _columns(here: Scene) -> Plan:
     plan = Plan()
     for found in here.catalog.column_grants:
         schema = here.catalog.schemas[found.schema]
-        what = f"{shown(schema.name)}.{shown(found.relation)}"
+        what = shown(schema.name, found.relation)
         names = statements.Names([(schema.name, found.relation)])
         for column in dict.fromkeys(column for column, _ in found.entries):
             target = Target("TABLE", names, f"{shown(column)} of the {KINDS[found.kind]} {what}", what, (column,))
@@ -242,7 +243,7 @@ def _kept_of_column(here: Scene, found: ColumnGrants, column: str) -> Kept:
 
 
 def _schema(here: Scene, schema: Schema) -> Plan:
-    name = f"{shown(here.catalog.name)}.{shown(schema.name)}"
+    name = shown(here.catalog.name, schema.name)
     target = Target("SCHEMA", statements.Names([schema.name]), f"the schema {shown(schema.name)}", name)
 
     def kept(reader: Oid) -> frozenset[str]:
@@ -254,8 +255,9 @@ def _schema(here: Scene, schema: Schema) -> Plan:
 
 def take_from_object(here: Scene, found: Object, kept: Kept) -> Plan:
     """Return what the reader has on one object beyond what is `kept`."""
-    words = f"the {found.kind.lower()} {shown(found.identity)}"
-    target = Target(found.kind, statements.Written(found.identity), words, shown(found.identity))
+    # Only what is in a schema has more in its identity than a name: types of arguments, brackets of an array.
+    name = written(found.identity) if found.schema else shown(found.name)
+    target = Target(found.kind, statements.Written(found.identity), f"the {found.kind.lower()} {name}", name)
     return take_one(here, target, Site(found.owner, here.catalog.schemas.get(found.schema), found.entries, kept))
 
 

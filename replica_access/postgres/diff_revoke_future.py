@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from replica_access.catalog import DefaultPrivileges
-from replica_access.model import PUBLIC, Change, Oid, Plan, shown
+from replica_access.model import PUBLIC, Change, Oid, Plan
+from replica_access.names import shown
 from replica_access.postgres import statements
 from replica_access.postgres.diff_future import ANYWHERE, KINDS, PUBLIC_BY_DEFAULT, wants_default
 from replica_access.postgres.scene import Scene, shortened

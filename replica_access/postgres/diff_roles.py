@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from replica_access.catalog import Cluster, Database, Role
 from replica_access.desired import Desired, WantedRole
-from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, Request, shown
+from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, Request
+from replica_access.names import legible, shown
 from replica_access.postgres import parameters, statements
 from replica_access.postgres.authority import Authority
 from replica_access.postgres.foresight import foresee
@@ -225,12 +226,12 @@ def _settings(wanted: WantedRole, existing: Mapping[str, str]) -> Iterator[Chang
     for setting, value in wanted.settings.items():
         before = parameters.kept(existing, setting)
         if before is None or not parameters.same(setting, before, value):
-            now = f", now {before}" if before is not None else ""
+            now = f", now {legible(before)}" if before is not None else ""
             yield Change(
                 scope="cluster",
                 action="set parameter",
                 object=shown(name),
-                summary=f"{shown(name)}: {setting} = {shown(value)}{now}",
+                summary=f"{shown(name)}: {setting} = {legible(value)}{now}",
                 sql=(statements.alter_setting(name, setting, value),),
                 undo=(statements.alter_setting(name, setting, before),),
             )
@@ -242,7 +243,7 @@ def _comment(wanted: WantedRole, existing: str | None) -> Iterator[Change]:
             scope="cluster",
             action="comment",
             object=shown(wanted.name),
-            summary=f"{shown(wanted.name)}: comment {shown(wanted.comment)!r}",
+            summary=f"{shown(wanted.name)}: comment: {legible(wanted.comment)}",
             sql=(statements.comment_on_role(wanted.name, wanted.comment),),
             undo=(statements.comment_on_role(wanted.name, existing),),
         )
@@ -258,7 +259,7 @@ def _memberships(wanted: WantedRole, member: Role | None, cluster: Cluster, auth
         if group is None and group_name.startswith("rds"):
             reason = "this role exists on RDS only"
             plan += Plan(
-                blocked=(BlockedObject(f"role {group_name}", reason, 'use auth = "password" on other servers'),)
+                blocked=(BlockedObject(f"role {shown(group_name)}", reason, 'use auth = "password" on other servers'),)
             )
         elif group is None or member is None or not _inherits(member, group.oid, cluster):
             plan += _joined(wanted.name, group_name, group, authority)
@@ -300,8 +301,9 @@ def absent(desired: Desired, cluster: Cluster) -> tuple[Pending, ...]:
         if not isinstance(rule.creators, str)
         for creator in rule.creators
     }
+    reason = "no such role yet; what it makes will be covered for {} at the next run"
     return tuple(
-        Pending("creator", name, f"no such role yet; what it makes will be covered for {shown(reader)} at the next run")
+        Pending("creator", shown(name), reason.format(shown(reader)))
         for name, reader in named.items()
         if cluster.role(name) is None
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from replica_access.catalog import Object
-from replica_access.model import Change, Plan, shown
+from replica_access.model import Change, Plan
+from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.scene import Scene, blocked, count, shortened
@@ -61,7 +62,7 @@ def _change(here: Scene, kind: str, objects: Sequence[Object]) -> Change:
         scope="database",
         database=here.catalog.name,
         action="grant execute" if kind == "ROUTINE" else "grant usage",
-        object=shortened([found.identity for found in objects], 3),
+        object=shortened([found.identity for found in objects], 3, written),
         summary=f"let {shown(here.reader)} use {_described(kind, objects)}",
         sql=(statements.on("GRANT", [PRIVILEGE[kind]], kind, names, here.reader),),
         undo=(statements.on("REVOKE", [PRIVILEGE[kind]], kind, names, here.reader),),
@@ -70,7 +71,7 @@ def _change(here: Scene, kind: str, objects: Sequence[Object]) -> Change:
 
 
 def _described(kind: str, objects: Sequence[Object]) -> str:
-    listed = shortened([found.identity for found in objects], 3)
+    listed = shortened([found.identity for found in objects], 3, written)
     return f"{_WORDS[kind]} {listed}" if len(objects) == 1 else f"{_plural(kind, len(objects))}: {listed}"
 
 

@@ -17,7 +17,8 @@ from replica_access.catalog import Cluster, Schema
 from replica_access.desired import from_spec
 from replica_access.errors import Blocked
 from replica_access.inventory import FoundRelations, FoundSchema, Gets, Inventory, Readers
-from replica_access.model import Login, Oid, is_utf8, shown
+from replica_access.model import Login, Oid
+from replica_access.names import is_utf8, shown
 from replica_access.postgres import diff_future
 from replica_access.postgres.catalog import read_cluster
 from replica_access.postgres.connect import connect, database_error

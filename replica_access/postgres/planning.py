@@ -11,7 +11,8 @@ import psycopg
 from replica_access.catalog import Cluster, Database, DatabaseCatalog, Holdings
 from replica_access.desired import Desired, from_spec
 from replica_access.errors import WrongServer
-from replica_access.model import PUBLIC, BlockedObject, Oid, Pending, Plan, Request, is_utf8, shown
+from replica_access.model import PUBLIC, BlockedObject, Oid, Pending, Plan, Request
+from replica_access.names import is_utf8, legible, shown
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
 from replica_access.postgres.catalog import (
@@ -61,7 +62,7 @@ def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request) ->
     cluster = read_cluster(connection)
     if cluster.in_recovery:
         raise WrongServer(
-            f"{shown(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
+            f"{legible(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
             "Changes go to the primary: correct primary in the spec.",
         )
     names = [d.name for d in cluster.databases.values() if d.allows_connections and not d.is_system]

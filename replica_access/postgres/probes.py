@@ -14,7 +14,8 @@ import psycopg
 
 from replica_access.desired import UserAccess
 from replica_access.errors import ConnectionFailed, DatabaseError
-from replica_access.model import Login, ProofCheck, Secret, shown
+from replica_access.model import Login, ProofCheck, Secret
+from replica_access.names import legible, shown
 from replica_access.postgres import reading
 from replica_access.postgres.connect import connect, run
 from replica_access.postgres.reading import NAMED, REFUSED, Names, Reading, Relation
@@ -119,10 +120,11 @@ def try_other_database(user: str, database: str, login: Login, *, default_acl: b
             return check(user, name, database, False, f"is let in; what can be read was not found out: {_words(error)}")
     mend = f"REVOKE CONNECT ON DATABASE {quoted(database)} FROM PUBLIC, or from the role that has it, shuts it"
     if readable.count:
-        found = f"{count(readable.count, 'relation')} can be read: {', '.join(map(shown, readable.some))}"
-        return check(user, name, database, False, f"is let in, and {found}; {shown(mend)}")
+        some = ", ".join(shown(*names) for names in readable.some)
+        found = f"{count(readable.count, 'relation')} can be read: {some}"
+        return check(user, name, database, False, f"is let in, and {found}; {legible(mend)}")
     if not default_acl:
-        return check(user, name, database, False, f"is let in; {shown(mend)}")
+        return check(user, name, database, False, f"is let in; {legible(mend)}")
     return check(user, name, database, True, "is let in, as everybody is by default, and finds nothing to read")
 
 
@@ -223,11 +225,11 @@ def _no_write_privileges(session: psycopg.Connection[Any]) -> tuple[bool, str]:
     held = ask(session, "proof_writes", {"most": NAMED})
     if not held:
         return True, "none held"
-    names = Names(held[0].count, tuple(f"{shown(row.object)} ({row.privileges})" for row in held))
+    names = Names(held[0].count, tuple(f"{row.kind} {shown(*row.names)} ({row.privileges})".lstrip() for row in held))
     return False, f"{count(names.count, 'object')} can be written to on the primary: {names}"
 
 
 def _words(error: psycopg.Error | DatabaseError) -> str:
     if isinstance(error, DatabaseError):
         return str(error)
-    return shown(error.diag.message_primary or str(error).strip())
+    return legible(error.diag.message_primary or str(error).strip())

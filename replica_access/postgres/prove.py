@@ -15,7 +15,8 @@ from psycopg.rows import namedtuple_row
 
 from replica_access.desired import Rule, UserAccess
 from replica_access.errors import ConnectionFailed
-from replica_access.model import Login, Oid, Proof, ProofCheck, shown
+from replica_access.model import Login, Oid, Proof, ProofCheck
+from replica_access.names import shown
 from replica_access.postgres import fingerprint, probes
 from replica_access.postgres.connect import connect, database_error
 from replica_access.postgres.fingerprint import Comparison

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import psycopg
 
 from replica_access.desired import UserAccess
-from replica_access.model import shown
+from replica_access.names import legible, shown
 from replica_access.postgres import pipeline
 from replica_access.postgres.pipeline import Answer
 from replica_access.postgres.scene import count
@@ -39,7 +39,7 @@ class Relation:
     kind: str
 
     def __str__(self) -> str:
-        return f"{shown(self.schema)}.{shown(self.name)}"
+        return shown(self.schema, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,8 @@ class _Attempt:
     columns: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return str(self.relation) if self.wanted or not self.columns else f"{self.relation}.{shown(self.columns[0])}"
+        columns = () if self.wanted else self.columns[:1]
+        return shown(self.relation.schema, self.relation.name, *columns)
 
     @property
     def statement(self) -> bytes:
@@ -235,16 +236,17 @@ def _judge(wanted: bool, answer: Answer, path: Any) -> tuple[Finding | None, str
         return "gone", ""
     # An error of another kind can come before the check of privileges; then the catalog has the last word on those.
     settled = answer.sqlstate not in {*BUSY, _TIMED_OUT, REFUSED, None}
-    words = shown(answer.message)
+    words = legible(answer.message)
     if wanted:
         return ("nobodys" if settled and path.may_read else "unreadable"), words
     if settled and not path.may_read:
         return None, ""
     if answer.sqlstate is not None and not settled:
         return "exposed", f"could not be tried: {words}"
-    if path.of_extension and path.paths == ["PUBLIC"]:
+    if path.of_extension and path.ways == ["PUBLIC"] and not path.roles:
         return "of_extensions", ""
-    return "exposed", f"through {', '.join(map(shown, path.paths)) or 'a way that is in no ACL'}"
+    ways = [*path.ways, *map(shown, path.roles)]
+    return "exposed", f"through {', '.join(ways) or 'a way that is in no ACL'}"
 
 
 def _paths(session: psycopg.Connection[Any], oids: Sequence[int]) -> dict[int, Any]:

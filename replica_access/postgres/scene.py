@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from replica_access.catalog import Cluster, DatabaseCatalog, Role, Schema
 from replica_access.desired import Desired, Rule
-from replica_access.model import PUBLIC, BlockedObject, Oid, Request, Scope, Takes, shown
+from replica_access.model import PUBLIC, BlockedObject, Oid, Request, Scope, Takes
+from replica_access.names import shown
 from replica_access.postgres.authority import Authority, Refusal
 from replica_access.postgres.catalog import READ_ALL
 
@@ -132,8 +133,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shortened(names: Sequence[str], most: int = 6) -> str:
-    """``a, b, c`` or ``a, b, c, d, … z (100 in all)``."""
+def shortened(names: Sequence[str], most: int = 6, display: Callable[[str], str] = shown) -> str:
+    """``a, b, c`` or ``a, b, c, d, … z (100 in all)``.
+
+    :param display: `written` for what the server itself has quoted.
+    """
     if len(names) <= most:
-        return ", ".join(map(shown, names))
-    return f"{', '.join(map(shown, names[: most - 2]))}, … {shown(names[-1])} ({len(names)} in all)"
+        return ", ".join(map(display, names))
+    return f"{', '.join(map(display, names[: most - 2]))}, … {display(names[-1])} ({len(names)} in all)"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from psycopg.sql import Composable
 
 from replica_access.catalog import Entry, Schema
-from replica_access.model import PUBLIC, BlockedObject, Change, Oid, Pending, Plan, shown
+from replica_access.model import PUBLIC, BlockedObject, Change, Oid, Pending, Plan
+from replica_access.names import shown
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.scene import Scene

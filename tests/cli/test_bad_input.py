@@ -89,7 +89,7 @@ WRONG_SPECS = {
             "replica-access.toml:7: users.pg_bi: 'pg_bi': names that begin with pg_ or rds belong to PostgreSQL and ",
         ],
     ),
-    "control characters": (HEAD + '[users."b\\u001b[31mi"]\nsecrt = "x"\n', ["users.b\\x1b[31mi.secrt: unknown key"]),
+    "control characters": (HEAD + '[users."b\\u001b[31mi"]\nsecrt = "x"\n', ['users."b\\x1b[31mi".secrt: unknown key']),
 }
 
 

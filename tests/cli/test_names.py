@@ -56,7 +56,8 @@ def test_names_with_anything_in_them(shop: Shop) -> None:
         applied = shop.run("apply", "--yes")
         assert applied.status == 0, applied.err
         assert not applied.has_traceback
-        assert "create the group PUBLIC" in applied.out
+        assert 'create the group "PUBLIC"' in applied.out
+        assert '"two\\nlines"' in applied.out
         assert shop.run("plan", "--check").status == 0
         for each in names:
             with reading(shop, user, each) as session:
@@ -163,10 +164,10 @@ def no_utf8(shop: Shop) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
 def test_databases_and_roles_whose_own_names_are_no_utf8(shop: Shop) -> None:
     shop.declare(databases='["*"]')
     with no_utf8(shop):
-        assert "database caf\\xe9: its name is no UTF-8, so nothing in it was looked at" in shop.run("plan").out
+        assert 'database "caf\\xe9": its name is no UTF-8, so nothing in it was looked at' in shop.run("plan").out
         applied = shop.run("apply", "--yes")
         assert applied.status == 0, applied.err
-        assert "that \\xe9tude makes anywhere in ascii" in applied.out
+        assert 'that "\\xe9tude" makes anywhere in ascii' in applied.out
         assert shop.run("plan", "--check").status == 0
         take_back(shop)
 
@@ -185,5 +186,5 @@ def test_a_reader_whom_a_latin1_database_knows_by_other_letters(shop: Shop) -> N
     spec = shop.run.spec.read_text(encoding="utf-8").replace('"readers"', '"für alle"')
     shop.run.spec.write_text(spec.replace("[roles.readers]", '[roles."für alle"]'), encoding="utf-8")
     with database(shop, "old", "LATIN1"), shop.unchanged():
-        sentence = "database old: it is in LATIN1, where the role für alle has another name"
+        sentence = 'database old: it is in LATIN1, where the role "für alle" has another name'
         assert_refused(shop.run("apply", "--yes"), 1, sentence, "name the role in ASCII letters in the spec")

@@ -207,7 +207,7 @@ def test_databases_that_let_nobody_in_are_pending_too(shop: Shop) -> None:
         shop.declare(databases='["shop", "closed", "rdsadmin", "two\\nlines"]')
         plan = shop.run("plan")
         assert_says(plan, 0, "database closed: it lets nobody connect", "database rdsadmin: RDS keeps it for itself")
-        assert "database two\\nlines: no such database yet" in plan.out
+        assert 'database "two\\nlines": no such database yet' in plan.out
         assert plan.out.endswith(", 3 pending.\n")
     finally:
         shop.sql("DROP DATABASE closed")

@@ -222,7 +222,7 @@ SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {
         'REVOKE SELECT ON "Odd.Schema ""x"" %".".\n" FROM {group}',
         'GRANT SELECT ON "Odd.Schema ""x"" %".".\n" TO {group}',
         {"readable"},
-        'Odd.Schema "x" %..\\n (permission denied for table .\\n)',
+        '"Odd.Schema ""x"" %".".\\n" (permission denied for table .\\n)',
     ),
     "all columns but one": (
         "REVOKE SELECT ON leasing.lease FROM {group}; GRANT SELECT (id) ON leasing.lease TO {group}",
@@ -234,7 +234,7 @@ SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {
         'REVOKE USAGE ON SCHEMA "Odd.Schema ""x"" %" FROM {group}',
         'GRANT USAGE ON SCHEMA "Odd.Schema ""x"" %" TO {group}',
         {"readable", "schema_usable"},
-        '3 of 13 relations cannot be read: Odd.Schema "x" %.',
+        '3 of 13 relations cannot be read: "Odd.Schema ""x"" %".',
     ),
     "a table for everybody": (
         "GRANT SELECT ON leasing.password_reset TO PUBLIC",
@@ -246,13 +246,13 @@ SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {
         "GRANT SELECT (token) ON leasing.password_reset TO {group}",
         "REVOKE SELECT (token) ON leasing.password_reset FROM {group}",
         {"refused"},
-        "leasing.password_reset (through {group})",
+        'leasing.password_reset (through "{group}")',
     ),
     "a foreign table too many": (
         "GRANT SELECT ON leasing.password_remote TO {group}",
         "REVOKE SELECT ON leasing.password_remote FROM {group}",
         {"refused"},
-        "leasing.password_remote (through {group})",
+        'leasing.password_remote (through "{group}")',
     ),
     "a role that reads everything": (
         "GRANT pg_read_all_data TO {group}",
@@ -264,7 +264,7 @@ SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {
         "ALTER TABLE leasing.password_reset OWNER TO {group}",
         "ALTER TABLE leasing.password_reset OWNER TO {owner}",
         {"refused", "no_write_privileges"},
-        "leasing.password_reset (through ownership",
+        "leasing.password_reset (through being its owner",
     ),
     "a schema too many": (
         "GRANT USAGE ON SCHEMA vault TO {group}",
@@ -306,7 +306,7 @@ SABOTAGES: dict[str, tuple[str, str, set[str], str]] = {
         "GRANT CREATE ON DATABASE {database} TO {group}",
         "REVOKE CREATE ON DATABASE {database} FROM {group}",
         {"no_write_privileges"},
-        "🏠 (CREATE)",
+        '🏠" (CREATE)',
     ),
     "another database for everybody": (
         "GRANT CONNECT ON DATABASE {other} TO PUBLIC",
@@ -576,7 +576,7 @@ def test_names_in_other_encodings(site: Site, encoding: str) -> None:
     finally:
         site.sql(f"DROP DATABASE {quoted(database)} WITH (FORCE)", "postgres")
     assert failed(proof) == {"readable", "database_not_granted"}
-    shown = "caf\\xe9" if encoding == "SQL_ASCII" else "café"
+    shown = '"caf\\xe9"' if encoding == "SQL_ASCII" else "café"
     assert f"1 of 2 relations cannot be read: {shown}.ungranted (permission denied" in the(proof, "readable").detail
 
 

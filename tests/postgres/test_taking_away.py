@@ -53,7 +53,7 @@ BEYOND = {
     ),
     "the database": (
         'GRANT TEMPORARY ON DATABASE :"database" TO :"reader"',
-        'take TEMPORARY on the database "{database}" from {reader}',
+        'take TEMPORARY on the database {database} from {reader}',
     ),
     "a function": (
         'GRANT EXECUTE ON FUNCTION leasing.answer() TO :"reader"',
@@ -152,7 +152,7 @@ def test_a_reader_that_may_create_is_a_creator_until_that_is_taken_away(crowd: W
     crowd.sabotage('GRANT CREATE ON SCHEMA leasing TO :"reader"; GRANT CREATE ON DATABASE :"database" TO :"reader"')
     assert any(f"that {crowd.user} makes" in change.summary for change in crowd.plan().changes)
     assert sorted(change.summary for change in crowd.plan(request=REVOKING).changes) == [
-        f'take CREATE on the database "{crowd.database}" from {crowd.reader}',
+        f"take CREATE on the database {crowd.database} from {crowd.reader}",
         f"take CREATE on the schema leasing from {crowd.reader}",
     ]
     crowd.apply(request=REVOKING)
@@ -248,7 +248,7 @@ def test_what_readers_have_in_a_database_that_the_spec_does_not_name(
     )  # fmt: skip
     plan = crowd.plan()
     assert [(change.database, change.summary) for change in plan.changes] == [
-        (None, f'take CONNECT on the database "{other}" from {crowd.reader}'),
+        (None, f"take CONNECT on the database {other} from {crowd.reader}"),
         (other, f"take SELECT on the table public.t from {crowd.reader}"),
     ]
     crowd.apply(request=REVOKING)

@@ -105,7 +105,7 @@ def test_long_lists_are_cut_and_shown_in_full_on_demand() -> None:
 
 def test_names_are_printed_so_that_a_terminal_can_carry_them() -> None:
     lines = told(replace(APP, unknown=(relations("a\n[red]", owner="caf\udce9", readers="granted"),)))
-    assert lines[-2] == "    [green]+[/] table a\\n\\[red], by caf\\xe9"
+    assert lines[-2] == '    [green]+[/] table "a\\n\\[red]", by "caf\\xe9"'
 
 
 def test_the_document_has_every_relation_by_its_name() -> None:

@@ -71,7 +71,7 @@ def test_the_entry_is_the_one_that_covers_the_database_or_the_one_of_the_role() 
         (READERS, {"schema": "billing"}, "There is no schema billing in app, crm_1.", "Is it one of these? Billing"),
         (READERS, {"schema": "log", "database": "crm_1"}, "There is no schema log in crm_1.", "There are: leads"),
         (READERS, {"schema": "pg_toast"}, "pg_toast is a schema of PostgreSQL's own.", "No grant ever reaches it."),
-        (READERS, {"schema": "caf\udce9"}, "The name caf\\xe9 is no UTF-8", "Rename it"),
+        (READERS, {"schema": "caf\udce9"}, 'The name "caf\\xe9" is no UTF-8', "Rename it"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_added_is_said(text: str, arguments: dict[str, str], what: str, fix: str) -> None:
