@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 
 from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
@@ -11,6 +12,8 @@ from replica_access.names import shown
 
 _MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]"}
 SQL_SHOWN = 400
+MOST_ALIKE = 8
+"""So many changes of one kind are shown one by one; a hundred thousand tables take hundreds of statements."""
 
 
 def checks(found: Iterable[Check]) -> Iterator[str]:
@@ -58,16 +61,25 @@ def _changes(title: str, changes: tuple[Change, ...], with_sql: bool, *, where: 
     if not changes:
         return
     yield f"[bold]{escaped(title)}[/]"
-    for change in changes:
-        mark = "[red]-[/]" if change.destructive else "[green]+[/]"
-        place = f"{shown(change.database)}: " if where and change.database is not None else ""
-        yield f"  {mark} {escaped(place + change.summary)}"
-        if with_sql:
-            for statement in change.sql:
-                yield f"      [dim]{escaped(_cut(printable(statement)))};[/]"
-            if change.call is not None:
-                yield f"      [dim]{escaped(f'{change.call.service}:{change.call.operation}')}[/]"
+    for alike in _folded(changes):
+        for change in alike[: len(alike) if len(alike) <= MOST_ALIKE or with_sql else MOST_ALIKE - 1]:
+            mark = "[red]-[/]" if change.destructive else "[green]+[/]"
+            place = f"{shown(change.database)}: " if where and change.database is not None else ""
+            yield f"  {mark} {escaped(place + change.summary)}"
+            if with_sql:
+                for statement in change.sql:
+                    yield f"      [dim]{escaped(_cut(printable(statement)))};[/]"
+                if change.call is not None:
+                    yield f"      [dim]{escaped(f'{change.call.service}:{change.call.operation}')}[/]"
+        if len(alike) > MOST_ALIKE and not with_sql:
+            yield f"    … and {len(alike) - MOST_ALIKE + 1:,} more like these; -v shows each"
     yield ""
+
+
+def _folded(changes: tuple[Change, ...]) -> list[tuple[Change, ...]]:
+    """Return changes that do the same, one after the other, together."""
+    found = groupby(changes, key=lambda change: (change.database, change.action, change.summary.split(" ")[:3]))
+    return [tuple(alike) for _, alike in found]
 
 
 def done(changes: Iterable[Change]) -> Iterator[str]:

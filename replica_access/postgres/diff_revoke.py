@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from replica_access.catalog import ColumnGrants, Object, Schema
+from replica_access.catalog import ColumnGrants, Object, Relations, Schema
 from replica_access.desired import wanted_columns
 from replica_access.model import KINDS, Change, Oid, Plan
 from replica_access.names import shown, written
@@ -72,31 +72,69 @@ class _Relation(NamedTuple):
 def _relations(here: Scene) -> Plan:
     partial = {(found.schema, found.relation): wanted for found, wanted in partly_wanted(here)}
     places: dict[_Place, list[_Relation]] = {}
-    plan, seen = Plan(), set[tuple[Oid, str]]()
-    for group in (*here.catalog.excluded, *here.catalog.relations):
-        if group.owner == here.oid or not any(entry.grantee == here.oid for entry in group.entries):
-            continue
-        for name, kind in group.names:
-            if (place := (group.schema, name)) in seen:
-                continue
-            seen.add(place)
-            relation = _Relation(group.schema, name, kind, group.owner)
-            kept = _kept(here, relation, partly=place in partial)
-            site = Site(group.owner, here.catalog.schemas[group.schema], group.entries, kept)
-            for beyond in extras(group.entries, here.oid, kept(here.oid)):
-                if place in partial and any(privilege == "SELECT" for privilege, _ in beyond.privileges):
-                    plan += _only_columns(here, relation, site, beyond, partial[place])
-                else:
-                    acting = actor(here, beyond.grantor, group.owner, group.entries)
-                    # The owners differ from relation to relation, and one statement takes what each has granted.
-                    given = beyond if acting is not None else beyond._replace(grantor=0)
-                    passed_on = has_passed_on(here, site, beyond)
-                    how_deep = depth(beyond, group.owner, group.entries)
-                    where = _Place(given, acting, group.sequences, passed_on, how_deep)
-                    places.setdefault(where, []).append(relation)
+    plan, excluded = Plan(), set[tuple[Oid, str]]()
+    for group in here.catalog.excluded:
+        plan += _group(here, group, group.names, partial, places)
+        excluded.update((group.schema, name) for name, _ in group.names)
+    for group in here.catalog.relations:
+        names = [each for each in group.names if (group.schema, each[0]) not in excluded] if excluded else group.names
+        plan += _group(here, group, names, partial, places)
     for key, relations in places.items():
         plan += _take_from_relations(here, key, relations)
     return plan
+
+
+def _group(
+    here: Scene,
+    group: Relations,
+    names: Sequence[tuple[str, str]],
+    partial: Mapping[tuple[Oid, str], Sequence[str]],
+    places: dict[_Place, list[_Relation]],
+) -> Plan:
+    """Return what is taken from relations one by one, and put the others where one statement can name them."""
+    plan = Plan()
+    if group.owner == here.oid or not any(entry.grantee == here.oid for entry in group.entries):
+        return plan
+    schema = here.catalog.schemas[group.schema]
+    for relations, partly in _alike(here, group, names, partial):
+        kept = _kept(here, relations[0], partly=partly)
+        site = Site(group.owner, schema, group.entries, kept)
+        for beyond in extras(group.entries, here.oid, kept(here.oid)):
+            if partly and any(privilege == "SELECT" for privilege, _ in beyond.privileges):
+                for relation in relations:
+                    plan += _only_columns(here, relation, site, beyond, partial[relation.schema, relation.name])
+                continue
+            acting = actor(here, beyond.grantor, group.owner, group.entries)
+            # The owners differ from relation to relation, and one statement takes what each has granted.
+            given = beyond if acting is not None else beyond._replace(grantor=0)
+            passed_on, how_deep = has_passed_on(here, site, beyond), depth(beyond, group.owner, group.entries)
+            places.setdefault(_Place(given, acting, group.sequences, passed_on, how_deep), []).extend(relations)
+    return plan
+
+
+def _alike(
+    here: Scene,
+    group: Relations,
+    names: Sequence[tuple[str, str]],
+    partial: Mapping[tuple[Oid, str], Sequence[str]],
+) -> Iterator[tuple[list[_Relation], bool]]:
+    """Yield relations of which the same is kept, and whether only columns of them are wanted.
+
+    Where the reader has passed something on, it depends on the name what others keep of it.
+    """
+    relations = [_Relation(group.schema, name, kind, group.owner) for name, kind in names]
+    if any(entry.grantor == here.oid and entry.grantee != here.oid for entry in group.entries):
+        yield from (([relation], (relation.schema, relation.name) in partial) for relation in relations)
+        return
+    schema = here.catalog.schemas[group.schema].name
+    if not here.wants_schema(schema):
+        yield from [(relations, False)] if relations else []
+        return
+    found: dict[tuple[bool, bool], list[_Relation]] = {}
+    for relation in relations:
+        wanted = any(rule.wants_relation(schema, relation.name) for rule in here.rules)
+        found.setdefault((wanted, (relation.schema, relation.name) in partial), []).append(relation)
+    yield from ((alike, partly) for (_, partly), alike in found.items())
 
 
 def _kept(here: Scene, relation: _Relation, *, partly: bool) -> Kept:

@@ -32,7 +32,7 @@ def diff_revoke_future(here: Scene) -> Plan:
 def _take_default(here: Scene, place: tuple[Oid, str, Extras], schemas: Sequence[Oid]) -> Plan:
     creator, kind, beyond = place
     name, (_, objects) = here.cluster.roles[creator].name, KINDS[kind]
-    named = [here.catalog.schemas[schema].name for schema in schemas if schema in here.catalog.schemas]
+    named = sorted(here.catalog.schemas[schema].name for schema in schemas if schema in here.catalog.schemas)
     where = f"in {shortened(named)}" if named else "anywhere"
 
     def said(verb: statements.Verb, privileges: Sequence[str], option: bool) -> str:
