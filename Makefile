@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow check bench help-text clean
+.PHONY: demo test test-slow test-thorough check bench help-text clean
 
 # The main job on a sandbox, in about half a minute.
 demo: $(READY)
@@ -23,6 +23,10 @@ check: $(READY)
 # The proofs that take long.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Thousands of random worlds and specs on every server, other ones each time; for a night.
+test-thorough: $(READY)
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/postgres/test_properties.py
 
 # Figures, as ratios within one run.
 bench: $(READY)

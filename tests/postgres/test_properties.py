@@ -201,3 +201,18 @@ def test_what_one_reader_passed_on_to_another_goes_with_it_and_comes_back(site: 
     here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=tuple(map(Role, names)))
     readers = tuple(Reader(name, login=False) for name in names)
     check(site, here, Wish(readers, (rule("w_first", schemas=(Exactly("public"),)),)), revoking=True)
+
+
+def test_what_a_reader_passed_back_to_the_owner_keeps_what_it_depends_on(site: Site) -> None:
+    back = Grant("CREATE", "w_owner", by="w_reader")
+    app = Schema("app", "w_owner", grants=(Grant("USAGE", "w_reader", option=True), back))
+    readers = (Reader("w_reader", login=False), Reader("w_owner", login=False))
+    here = world(site, app, roles=(Role("w_reader"),))
+    check(site, here, Wish(readers, (rule("w_reader", schemas=(Exactly("public"),)),)), revoking=True)
+
+
+def test_a_role_called_public_is_not_everybody(site: Site) -> None:
+    grants = (Grant("SELECT", "PUBLIC", option=True), Grant("INSERT", "PUBLIC"))
+    lease = Relation("lease", "table", "w_owner", grants)
+    here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=(Role("PUBLIC"),))
+    check(site, here, Wish((Reader("PUBLIC", login=False),), (rule("PUBLIC"),)), revoking=True)
