@@ -230,10 +230,10 @@ def _change_primary(
         return
     progress.stage("changing the primary")
     login = hosting.primary()
-    ids = frozenset(change.id for change in outlook.plan.changes) if confirmed else None
+    agreed = outlook.plan.changes if confirmed else None
     prepare = partial(_prepare_passwords, hosting)
     replan: Callable[..., tuple[Cluster, Plan]]
-    converge_here = partial(converge, login, shown_ids=ids, prepare=prepare, progress=progress)
+    converge_here = partial(converge, login, agreed=agreed, prepare=prepare, progress=progress)
     stored = partial(stored_passwords, hosting, _password_users(spec))
     if any(not change.late for change in outlook.cluster.changes):
         replan = planning.replan_cluster(spec, stored, outlook.request, late=False)
