@@ -17,6 +17,7 @@ from psycopg import sql
 from tests.cli.conftest import Shop
 from tests.cli.program import Ran
 from tests.cli.test_interrupted import wait_until_blocked
+from tests.cli.test_names import take_back
 
 # What somebody does while our transaction waits for its first lock, and the words of the server at our next statement.
 GOES = {
@@ -34,6 +35,8 @@ TOO_LATE = [name for name in GOES if name != "a table changes hands"]  # to boss
 def doomed(shop: Shop) -> Iterator[Shop]:
     """The readers are there already; new are a table, a schema and a creator, all of them about to go."""
     assert shop.run("apply", "--yes").status == 0
+    for script in shop.run.directory.glob("*.undo-*.sql"):
+        script.unlink()
     shop.sql(
         """SET SESSION AUTHORIZATION master; CREATE ROLE robot; SET SESSION AUTHORIZATION app_owner;
         GRANT CREATE ON SCHEMA sales TO robot; CREATE TABLE sales.doomed (id int);
@@ -72,11 +75,13 @@ def save_plan(shop: Shop) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("what", TOO_LATE)
 def test_what_goes_in_between_is_planned_again_where_nobody_confirmed(doomed: Shop, what: str) -> None:
-    ran, _ = run_while(doomed, "apply", "--yes", does=GOES[what][0])
+    ran, before = run_while(doomed, "apply", "--yes", does=GOES[what][0])
     assert ran.status == 0, ran
     assert doomed.run("plan", "--check").status == 0
     with doomed.as_user() as bi:
         bi.execute("SELECT FROM sales.orders")
+    take_back(doomed)
+    assert doomed.facts() == before
 
 
 @pytest.mark.parametrize("what", GOES)
@@ -99,11 +104,13 @@ SET SESSION AUTHORIZATION app_owner; CREATE TABLE sales.late (id int); REVOKE SE
 
 
 def test_what_comes_in_between_is_granted_too_where_nobody_confirmed(doomed: Shop) -> None:
-    ran, _ = run_while(doomed, "apply", "--yes", does=COMES)
+    ran, before = run_while(doomed, "apply", "--yes", does=COMES)
     assert ran.status == 0, ran
     assert doomed.run("plan", "--check").status == 0
     with doomed.as_user() as bi:
         bi.execute("SELECT FROM sales.late")
+    take_back(doomed)
+    assert doomed.facts() == before
 
 
 def test_what_comes_in_between_is_left_and_said_where_somebody_confirmed(doomed: Shop) -> None:
