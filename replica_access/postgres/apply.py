@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 
 from replica_access.catalog import Cluster
-from replica_access.errors import DatabaseError, Drift, LockTimeout, NotEffective
+from replica_access.errors import ConnectionFailed, DatabaseError, Drift, LockTimeout, NotEffective
 from replica_access.model import Change, Login, Plan, Secret, shown
 from replica_access.postgres.blockers import Blockers, watched
+from replica_access.postgres.catalog import read_cluster
 from replica_access.postgres.connect import connect, database_error
 from replica_access.postgres.queries import load
 from replica_access.postgres.transaction import Failed, transact
@@ -57,7 +58,9 @@ def converge(
         after the commit, names what is still missing.
     :raises DatabaseError: the server refused; nothing of the transaction was kept.
     """
-    with connect(login, database=database) as connection, _alone(connection, database, lock_patience_s, progress):
+    if (opened := _open(login, database, confirmed=agreed is not None)) is None:
+        return
+    with opened as connection, _alone(connection, database, lock_patience_s, progress):
         cluster, plan = replan(connection)
         if agreed is not None:
             _refuse_what_is_new(database, agreed, plan)
@@ -87,6 +90,21 @@ def converge(
                 f"{shown(database)} goes on changing: {plan.changes[0].summary} is what it lacks by now.",
                 "What was done is kept: run the same command again when less is being changed there.",
             )
+
+
+def _open(login: Login, database: str, *, confirmed: bool) -> psycopg.Connection[Any] | None:
+    """Connect to `database`; ``None`` where it is gone, and nobody has agreed to something about it."""
+    try:
+        return connect(login, database=database)
+    except ConnectionFailed as error:
+        with connect(login) as elsewhere:
+            if database in read_cluster(elsewhere).databases:
+                raise
+        if confirmed:
+            raise Drift(
+                f"The server has changed since the plan was made: {error.what}", "Look at the plan again."
+            ) from None
+        return None
 
 
 # --- what has changed ------------------------------------------------------------------------------------------------

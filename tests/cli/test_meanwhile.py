@@ -16,7 +16,7 @@ from psycopg import sql
 
 from tests.cli.conftest import Shop
 from tests.cli.program import Ran
-from tests.cli.test_interrupted import wait_until_blocked
+from tests.cli.test_interrupted import AT_WORK, wait_until_blocked
 from tests.cli.test_names import take_back
 
 # What somebody does while our transaction waits for its first lock, and the words of the server at our next statement.
@@ -94,6 +94,28 @@ def test_what_goes_in_between_is_drift_where_somebody_confirmed(doomed: Shop, wh
     assert words in ran.err
     assert not ran.has_traceback
     assert doomed.facts() == before
+
+
+@pytest.mark.parametrize(("confirmed", "status"), [(False, 0), (True, 3)])
+def test_a_database_that_goes_is_left_out_or_is_drift(shop: Shop, confirmed: bool, status: int) -> None:
+    shop.declare(databases='["shop", "zoo"]')
+    with shop.session("postgres") as superuser:
+        superuser.execute("CREATE DATABASE zoo OWNER app_owner TEMPLATE template0")
+        try:
+            save_plan(shop)
+            with ExitStack() as stack:
+                with shop.busy("shop"):
+                    run = shop.run.begun("apply", *["plan.json"] * confirmed, "--yes", "-v")
+                    running = stack.enter_context(run)
+                    running.until(f"{AT_WORK} in shop")
+                    superuser.execute("DROP DATABASE zoo")
+                ran = running.end()
+        finally:
+            superuser.execute("DROP DATABASE IF EXISTS zoo")
+    assert ran.status == status, ran
+    assert ('database zoo: no connection as master: database "zoo" does not exist' in ran.err) is confirmed
+    with shop.as_user() as bi:
+        bi.execute("SELECT FROM sales.orders")
 
 
 # --- what comes while we are at work ---------------------------------------------------------------------------------
