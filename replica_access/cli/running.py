@@ -251,3 +251,4 @@ def _outcome(applied: Applied, call: Context) -> Iterable[str]:
         yield from render.proof(applied.proof, all_checks=call.verbose > 0)
     elif applied.error is None:
         yield escaped("Nothing was proved, because the spec has no [replica].")
+    yield from map(escaped, applied.notes)
