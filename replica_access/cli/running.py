@@ -212,7 +212,7 @@ def _leave_undo(beside: Path, what: Plan, database: str, when: datetime) -> Path
     from replica_access import starter
     from replica_access.postgres import script
 
-    path = beside.with_name(f"{beside.stem}.undo-{when:%Y%m%dT%H%M%SZ}.sql")
+    path = starter.unused(beside.with_name(f"{beside.stem}.undo-{when:%Y%m%dT%H%M%SZ}.sql"))
     starter.write(path, script.render_undo(what, database))
     return path
 
