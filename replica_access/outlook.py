@@ -65,12 +65,14 @@ class Applied:
     :param changes: what holds now, in order.
     :param failed: the change that did not work, where it was one in particular, and `error` what ended the run.
     :param proof: of each replica, by its name; ``None`` where it did not come to that, or the spec has no replica.
+    :param notes: what else is worth a sentence, and is neither a change nor an error.
     """
 
     changes: tuple[Change, ...] = ()
     failed: str | None = None
     error: Error | None = None
     proof: Mapping[str, Proof] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = False) -> None:

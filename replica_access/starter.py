@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import tomlkit
@@ -75,9 +76,29 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}.", "Name a file in a directory that you may write to."
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def unused(path: Path) -> Path:
+    """Return `path`, or one like it where that is taken, as an empty file: two runs never mean the same one.
+
+    :raises UsageError: nothing can be written there.
+    """
+    for name in chain([path], (path.with_stem(f"{path.stem}-{number}") for number in count(2))):
+        try:
+            name.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        break
+    return name
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path} cannot be written: {error.strerror}.", "Name a file in a directory that you may write to."
+    )
 
 
 def _add_rds(document: tomlkit.TOMLDocument, wishes: Wishes) -> None:

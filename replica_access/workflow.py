@@ -13,7 +13,7 @@ What the stages do is in `aws` and `postgres`; nothing here prints, asks, or kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -212,11 +212,12 @@ def apply(
         doing = None
         done.extend(_change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
+        notes = tuple(_end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
     except Error as error:
         return Applied(tuple(done), failed=doing, error=error)
     except KeyboardInterrupt:
         return Applied(tuple(done), failed=doing, error=Interrupted())
-    return Applied(tuple(done), proof=proof)
+    return Applied(tuple(done), proof=proof, notes=notes)
 
 
 def _change_primary(
@@ -231,10 +232,10 @@ def _change_primary(
         return
     progress.stage("changing the primary")
     login = hosting.primary()
-    ids = frozenset(change.id for change in outlook.plan.changes) if confirmed else None
+    agreed = outlook.plan.changes if confirmed else None
     prepare = partial(_prepare_passwords, hosting)
     replan: Callable[..., tuple[Cluster, Plan]]
-    converge_here = partial(converge, login, shown_ids=ids, prepare=prepare, progress=progress)
+    converge_here = partial(converge, login, agreed=agreed, prepare=prepare, progress=progress)
     stored = partial(stored_passwords, hosting, _password_users(spec))
     if any(not change.late for change in outlook.cluster.changes):
         replan = planning.replan_cluster(spec, stored, outlook.request, late=False)
@@ -259,6 +260,15 @@ def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
                 hosting.store_password(user, password)
             prepared[user] = password
     return prepared
+
+
+def _end_departed_sessions(hosting: Hosting, outlook: Outlook, done: Sequence[Change]) -> Iterator[str]:
+    """End on the replicas what roles that left still do there; yield what came of it."""
+    from replica_access.postgres.departed import end_sessions
+
+    if any(change.takes == "drop" for change in done):
+        for name, replica in hosting.replicas().items():
+            yield from (f"{shown(name)}: {note}" for note in end_sessions(replica, outlook.request.departed))
 
 
 def record(

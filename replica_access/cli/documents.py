@@ -103,6 +103,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "applied": [change.id for change in applied.changes],
         "failed": failed,
         "proof": None if applied.proof is None else proof_document(applied.proof),
+        "notes": list(applied.notes),
     }
 
 

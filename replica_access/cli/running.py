@@ -128,6 +128,8 @@ def carry_out(
     when = datetime.now(UTC)
     undo = _leave_undo(saved or call.spec_path, outlook.plan, spec.primary.database, when)
     applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=confirmed)
+    if undo is not None:
+        undo = _corrected_undo(undo, outlook.plan, applied, spec.primary.database)
     try:
         _remember(call, spec, hosting, outlook, applied, stock, known, when)
     except Error as error:
@@ -210,8 +212,28 @@ def _leave_undo(beside: Path, what: Plan, database: str, when: datetime) -> Path
     from replica_access import starter
     from replica_access.postgres import script
 
-    path = beside.with_name(f"{beside.stem}.undo-{when:%Y%m%dT%H%M%SZ}.sql")
+    path = starter.unused(beside.with_name(f"{beside.stem}.undo-{when:%Y%m%dT%H%M%SZ}.sql"))
     starter.write(path, script.render_undo(what, database))
+    return path
+
+
+def _corrected_undo(path: Path, planned: Plan, applied: Applied, database: str) -> Path | None:
+    """Let the script take back what was done in the end, where that is not what was planned; none where it is nothing.
+
+    After an error the script stays that of the plan, unless more was done: what a lost connection left is not known.
+    """
+    from replica_access import starter
+    from replica_access.model import Plan
+    from replica_access.postgres import script
+
+    plan_ids, ids = ({change.id for change in changes} for changes in (planned.changes, applied.changes))
+    if ids == plan_ids or (applied.error is not None and ids <= plan_ids):
+        return path
+    done = Plan(applied.changes)
+    if not done.of("cluster") and not done.of("database"):
+        path.unlink()
+        return None
+    starter.write(path, script.render_undo(done, database))
     return path
 
 
@@ -229,3 +251,4 @@ def _outcome(applied: Applied, call: Context) -> Iterable[str]:
         yield from render.proof(applied.proof, all_checks=call.verbose > 0)
     elif applied.error is None:
         yield escaped("Nothing was proved, because the spec has no [replica].")
+    yield from map(escaped, applied.notes)

@@ -73,6 +73,7 @@ class Scene:
     def refusal(self, owner: Oid, schema: Schema) -> Refusal | None:
         """Return why the admin may not grant on what `owner` has in `schema`; ``None`` where it may."""
         authority = self.authority
+        owner = authority.owner_of(owner, self.catalog.owner)
         if refusal := authority.refusal(owner):
             return refusal
         if authority.sees_schema(schema.usage, authority.reach_with([owner])):
@@ -87,7 +88,8 @@ class Scene:
 
         Naming an object takes USAGE on its schema, which its owner may lack: then the schema's owner is needed too.
         """
-        authority, owners = self.authority, list(owners)
+        authority = self.authority
+        owners = [authority.owner_of(owner, self.catalog.owner) for owner in owners]
         reach = authority.reach_with(owners)
         unseen = [schema for schema in schemas if not authority.sees_schema(schema.usage, reach)]
         of_schemas = [authority.owner_of(schema.owner, self.catalog.owner) for schema in unseen]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from replica_access.sandbox.hba import hba_lines
@@ -252,6 +254,32 @@ def test_a_list_of_one_is_as_one(granted: Shop, replicas: tuple[PostgresServer, 
         assert_refused(granted.run("verify"), 1, "no connection as master: Connection refused.")
     finally:
         replicas[0].start()
+
+
+# --- users that left -------------------------------------------------------------------------------------------------
+
+
+def test_sessions_of_a_user_that_left_the_spec_end_on_every_replica(
+    granted: Shop, replicas: tuple[PostgresServer, PostgresServer]
+) -> None:
+    spec = granted.run.spec.read_text(encoding="utf-8")
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(granted.as_user(port=str(server.port))) for server in replicas]
+        start, end = spec.index("[users.bi]"), spec.index("[[grants]]")
+        granted.run.spec.write_text(spec[:start] + spec[end:], encoding="utf-8")
+        kept = granted.run("apply", "--yes")
+        assert kept.status == 0, kept
+        for session in sessions:
+            session.execute("SELECT FROM sales.orders")
+        ran = granted.run("apply", "--yes", "--allow-drop")
+        assert ran.status == 0, ran
+        assert ran.out.splitlines()[-3:-1] == [f"{name_of(server)}: 1 session of bi ended." for server in replicas]
+        for session in sessions:
+            with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+                session.execute("SELECT 1")
+    again = granted.run("--format", "json", "apply", "--yes", "--allow-drop")
+    assert again.status == 0, again
+    assert again.document["notes"] == []
 
 
 # --- none ------------------------------------------------------------------------------------------------------------

@@ -296,7 +296,8 @@ def test_a_user_that_left_the_spec_is_gone_from_every_database_and_its_sessions_
     )  # fmt: skip
     crowd.sabotage(
         'SET ROLE :"app_owner"; GRANT SELECT ON leasing.lease TO :"user"; GRANT UPDATE (tenant) ON leasing.lease TO'
-        ' :"user"; RESET ROLE; ALTER DEFAULT PRIVILEGES FOR ROLE :"app_owner" IN SCHEMA leasing GRANT SELECT ON TABLES'
+        ' :"user"; GRANT USAGE ON SEQUENCE leasing.invoice_number TO :"user"; RESET ROLE;'
+        ' ALTER DEFAULT PRIVILEGES FOR ROLE :"app_owner" IN SCHEMA leasing GRANT SELECT ON TABLES'
         ' TO :"user"; ALTER DEFAULT PRIVILEGES FOR ROLE :"user" GRANT SELECT ON TABLES TO :"reader";'
         ' ALTER DEFAULT PRIVILEGES FOR ROLE :"user" REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC'
     )
