@@ -55,20 +55,18 @@ def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
             f"PostgreSQL {OLDEST_VERSION // 10000} or newer is needed.",
         )
     with _snapshot(connection, "the shared catalogs"):
-        servers = _ask(connection, "catalog_server")
-        roles = _ask(connection, "catalog_roles")
-        memberships = _ask(connection, "catalog_memberships")
-        databases = _ask(connection, "catalog_databases")
-    (server,) = servers
+        ask_databases, ask_roles = _ask(connection, "catalog_databases"), _ask(connection, "catalog_roles")
+    databases, roles = ask_databases.fetchall(), ask_roles.fetchall()
+    server = databases[0]
     return Cluster(
         system_identifier=server.system_identifier,
         version=server.version,
         in_recovery=server.in_recovery,
         patched_by_rds=server.patched_by_rds,
-        admin=int(server.admin),
+        admin=server.admin,
         roles={row.oid: _role(row) for row in roles},
-        memberships=tuple(Membership(*row) for row in memberships),
-        databases={row.name: _database(row) for row in databases},
+        memberships=tuple(sorted((m for row in roles for m in _memberships(row)), key=_place)),
+        databases={row.name: _database(row) for row in databases if row.oid is not None},
     )
 
 
@@ -117,6 +115,7 @@ class Questions:
     :param reach: by reader, the roles whose rights count for it.
     :param holdings: how much depends on the readers there, and in no database.
     :param reading_all: the readers that read everything anyway.
+    :param stock: the oids of all that can be read are to be known.
     """
 
     rules: Mapping[Oid, Sequence[Rule]]
@@ -124,6 +123,7 @@ class Questions:
     reach: Mapping[Oid, frozenset[Oid]]
     holdings: tuple[Holdings, ...] = ()
     reading_all: frozenset[Oid] = frozenset()
+    stock: bool = False
 
     @cached_property
     def exclusions(self) -> tuple[Exclusion, ...]:
@@ -149,7 +149,8 @@ def read_database(connection: psycopg.Connection[Any], database: Database, quest
     readers = sorted(questions.readers)
     with _snapshot(connection, f"the catalog of {database.name}"):
         defaults = _ask(connection, "catalog_defaults", {"readers": readers})
-        schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas", {"readers": readers})}
+        in_stock = _ask(connection, "catalog_schemas", {"readers": readers, "stock": questions.stock}).fetchall()
+        schemas = {row.oid: _schema(row) for row in in_stock}
         relations = _ask(connection, "catalog_relations", _about_relations(questions, schemas))
         columns = _ask_about_columns(connection, questions, schemas)
         routines = _ask_about_routines(connection, questions, schemas)
@@ -168,6 +169,7 @@ def read_database(connection: psycopg.Connection[Any], database: Database, quest
         column_grants=tuple(_column_grants(granted)),
         routines=tuple(_object(row) for row in routines),
         held=tuple(_object(row) for row in held),
+        stock={row.oid: tuple(row.relations) for row in in_stock if row.relations is not None},
     )
 
 
@@ -250,17 +252,15 @@ _HELD = (
 
 @contextmanager
 def _snapshot(connection: psycopg.Connection[Any], what: str) -> Iterator[None]:
-    """A transaction that sees one state. What is asked in it travels together: only who looks at an answer waits."""
+    """What is asked in it travels together, and sees one state: only who looks at an answer waits.
+
+    A pipeline is a transaction without a BEGIN of its own, and our sessions have REPEATABLE READ.
+    """
     try:
         with connection.pipeline():
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
-            connection.execute("COMMIT")
     except psycopg.Error as error:
         raise database_error(error, f"Reading {what}") from error
-    finally:
-        if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            connection.rollback()
 
 
 def _ask(
@@ -274,8 +274,19 @@ def _ask(
 
 def _role(row: Any) -> Role:
     values = row._asdict()
+    del values["memberships"]
     values["settings"] = dict(setting.partition("=")[::2] for setting in row.settings)
     return Role(**values)
+
+
+def _memberships(row: Any) -> Iterator[Membership]:
+    for text in row.memberships:
+        role, grantor, *options = text.split(" ")
+        yield Membership(int(role), row.oid, int(grantor), *(option == "t" for option in options))
+
+
+def _place(membership: Membership) -> tuple[Oid, Oid, Oid]:
+    return membership.role, membership.member, membership.grantor
 
 
 def _database(row: Any) -> Database:

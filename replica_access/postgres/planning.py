@@ -139,14 +139,19 @@ def plan_database(connection: psycopg.Connection[Any], found: Survey, database: 
     return examine_database(connection, found, database).plan
 
 
-def examine_database(connection: psycopg.Connection[Any], found: Survey, database: str) -> Examined:
-    """Look into the database that `connection` is in."""
+def examine_database(
+    connection: psycopg.Connection[Any], found: Survey, database: str, *, stock: bool = False
+) -> Examined:
+    """Look into the database that `connection` is in.
+
+    :param stock: somebody wants to know the oids of all that can be read, too.
+    """
     desired, request = found.desired, found.request
     if (blocked := misread(connection, desired, database)) is not None:
         return Examined(blocked)
     foreseen = foresight.foresee(desired, found.cluster, request)
     here = foreseen.databases[database]
-    catalog = read_database(connection, here, _questions(found, foreseen, here))
+    catalog = read_database(connection, here, _questions(found, foreseen, here, stock=stock))
     if request.schema is not None:
         catalog = catalog.only(request.schema)
     plan = diff_database(desired, foreseen, catalog, request)
@@ -155,7 +160,7 @@ def examine_database(connection: psycopg.Connection[Any], found: Survey, databas
     return Examined(plan, tuple(seen))
 
 
-def _questions(found: Survey, foreseen: Cluster, database: Database) -> Questions:
+def _questions(found: Survey, foreseen: Cluster, database: Database, *, stock: bool) -> Questions:
     desired, request = found.desired, found.request
     unread = DatabaseCatalog(database.name, database.owner, {}, ())
     readers = tuple(scenes(desired, foreseen, unread, request))
@@ -165,6 +170,7 @@ def _questions(found: Survey, foreseen: Cluster, database: Database) -> Question
         reach={here.oid: here.counting for here in readers if here.rules},
         holdings=found.holdings_in(database),
         reading_all=frozenset(here.oid for here in readers if here.reads_all),
+        stock=stock,
     )
 
 
