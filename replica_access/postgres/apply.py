@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import errors as server_errors
@@ -28,8 +28,16 @@ LOCK_FAMILY = 0x52504C41  # "RPLA": ours among the advisory locks of an applicat
 LOCK_PATIENCE_S = 60.0
 ATTEMPTS = 6
 
-Replan = Callable[[psycopg.Connection[Any]], tuple[Cluster, Plan]]
-"""Read the catalog again and say what is missing now."""
+
+class Replan(Protocol):
+    """Reads the catalog again and says what is missing now.
+
+    :param cluster: the shared catalogs, where they were just read and their own plan is not what is made again.
+    """
+
+    def __call__(
+        self, connection: psycopg.Connection[Any], cluster: Cluster | None = None, /
+    ) -> tuple[Cluster, Plan]: ...
 
 
 def converge(
@@ -66,7 +74,7 @@ def converge(
         for change in plan.changes:
             progress.waiting(change.summary)
         _commit(connection, database, plan.changes, cluster, prepare(plan))
-        _, left = replan(connection)
+        _, left = replan(connection, cluster)
         if left.changes:
             raise NotEffective(
                 f"{shown(database)}: committed, and still missing: {left.changes[0].summary}.",

@@ -53,12 +53,13 @@ class Survey:
         return tuple(found for found in self.holdings if found.database == database.oid)
 
 
-def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request) -> Survey:
+def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request, cluster: Cluster | None = None) -> Survey:
     """Read the shared catalogs, and work out what the spec wants of them.
 
+    :param cluster: what they say, where that is known.
     :raises WrongServer: the server is a replica.
     """
-    cluster = read_cluster(connection)
+    cluster = cluster or read_cluster(connection)
     if cluster.in_recovery:
         raise WrongServer(
             f"{shown(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
@@ -229,7 +230,7 @@ def replan_cluster(
     :param stored_passwords: looks again whose passwords are stored: another run may have stored some.
     """
 
-    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
+    def replan(connection: psycopg.Connection[Any], _: Cluster | None = None) -> tuple[Cluster, Plan]:
         found, plan = plan_cluster(connection, spec, stored_passwords(), request)
         changes = tuple(change for change in plan.allowed(request).changes if change.late is late)
         return found.cluster, replace(plan, changes=changes)
@@ -240,8 +241,8 @@ def replan_cluster(
 def replan_database(spec: Spec, database: str, request: Request) -> Callable[..., tuple[Cluster, Plan]]:
     """Return how `apply` makes the plan of `database` again."""
 
-    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        found = survey(connection, spec, request)
+    def replan(connection: psycopg.Connection[Any], cluster: Cluster | None = None) -> tuple[Cluster, Plan]:
+        found = survey(connection, spec, request, cluster)
         return found.cluster, plan_database(connection, found, database).allowed(request)
 
     return replan

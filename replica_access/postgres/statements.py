@@ -266,21 +266,22 @@ def default(
     kind: str,
     role: str | None,
     *,
-    creator: str,
+    creators: Sequence[str],
     schemas: Sequence[str] = (),
     option: bool = False,
 ) -> str:
-    """The same on what `creator` makes from now on: in `schemas`, or anywhere when there are none.
+    """The same on what each of `creators` makes from now on: in `schemas`, or anywhere when there are none.
 
     :param role: ``None`` is PUBLIC.
     """
     where = SQL(" IN SCHEMA {}").format(Names(schemas)) if schemas else SQL("")
     return _text(
         SQL(
-            "ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{where} {verb}{only} {privileges} ON {kind} {to} {role}{option}"
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {creators}{where}"
+            " {verb}{only} {privileges} ON {kind} {to} {role}{option}"
         ),
         **_verb(verb, option),
-        creator=Name(creator),
+        creators=Names(creators),
         where=where,
         privileges=SQL(", ").join(PRIVILEGES[privilege] for privilege in privileges),
         kind=KINDS[kind],

@@ -50,10 +50,10 @@ def test_privileges_and_their_inverse() -> None:
         statements.select_on("REVOKE", [("s", "q")], "r", sequences=True)
         == 'REVOKE SELECT ON SEQUENCE "s"."q" FROM "r"'
     )
-    assert statements.default("GRANT", ["USAGE"], "SCHEMAS", "r", creator="c") == (
-        'ALTER DEFAULT PRIVILEGES FOR ROLE "c" GRANT USAGE ON SCHEMAS TO "r"'
+    assert statements.default("GRANT", ["USAGE"], "SCHEMAS", "r", creators=["c", "d"]) == (
+        'ALTER DEFAULT PRIVILEGES FOR ROLE "c", "d" GRANT USAGE ON SCHEMAS TO "r"'
     )
-    assert statements.default("REVOKE", ["SELECT"], "TABLES", "r", creator="c", schemas=["s", "t"]) == (
+    assert statements.default("REVOKE", ["SELECT"], "TABLES", "r", creators=["c"], schemas=["s", "t"]) == (
         'ALTER DEFAULT PRIVILEGES FOR ROLE "c" IN SCHEMA "s", "t" REVOKE SELECT ON TABLES FROM "r"'
     )
 
