@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import psycopg
@@ -155,16 +155,21 @@ def read_database(connection: psycopg.Connection[Any], database: Database, quest
         columns = _ask_about_columns(connection, questions, schemas)
         routines = _ask_about_routines(connection, questions, schemas)
         granted, held = _ask_what_is_held(connection, questions)
-    rows = relations.fetchall()
-    groups = [(row.named, _relations(row)) for row in rows if row.entries is not None]
+    owners: dict[tuple[Oid, Oid], int] = {}
+    groups: dict[bool, list[Relations]] = {True: [], False: []}
+    for row in relations:  # one by one: there may be many names in each
+        if row.entries is None:
+            owners[row.schema, row.owner] = row.total
+        else:
+            groups[row.named].append(_relations(row))
     return DatabaseCatalog(
         name=database.name,
         owner=database.owner,
         schemas=schemas,
         default_privileges=tuple(_defaults(defaults)),
-        owners={(row.schema, row.owner): row.total for row in rows if row.entries is None},
-        relations=tuple(group for named, group in groups if not named),
-        excluded=tuple(group for named, group in groups if named),
+        owners=owners,
+        relations=tuple(groups[False]),
+        excluded=tuple(groups[True]),
         columns=tuple(_columns(columns, questions, schemas)),
         column_grants=tuple(_column_grants(granted)),
         routines=tuple(_object(row) for row in routines),
@@ -345,8 +350,11 @@ def _object(row: Any) -> Object:
 
 
 def _entries(texts: Iterable[str]) -> tuple[Entry, ...]:
-    """Read entries as the queries write them: grantee, grantor, grantable, privilege, with spaces between."""
-    return tuple(
-        Entry(int(grantee), int(grantor), privilege, grantable == "t")
-        for grantee, grantor, grantable, privilege in (text.split(" ", 3) for text in texts)
-    )
+    return tuple(map(_entry, texts))
+
+
+@lru_cache(10_000)  # there are few, again and again
+def _entry(text: str) -> Entry:
+    """Read an entry as the queries write it: grantee, grantor, grantable, privilege, with spaces between."""
+    grantee, grantor, grantable, privilege = text.split(" ", 3)
+    return Entry(int(grantee), int(grantor), privilege, grantable == "t")

@@ -157,8 +157,8 @@ def examine_database(
         catalog = catalog.only(request.schema)
     plan = diff_database(desired, foreseen, catalog, request)
     plan += diff_left_behind(departing(found.cluster, request), desired, foreseen, catalog, request)
-    seen = (scene for scene in scenes(desired, foreseen, catalog, request) if scene.rules)
-    return Examined(plan, tuple(seen))
+    lean = replace(catalog, relations=(), excluded=())  # a hundred thousand names, which the plan has in its statements
+    return Examined(plan, tuple(scene for scene in scenes(desired, foreseen, lean, request) if scene.rules))
 
 
 def _questions(found: Survey, foreseen: Cluster, database: Database, *, stock: bool) -> Questions:

@@ -305,9 +305,9 @@ def usage_on(verb: Verb, schemas: Sequence[str], reader: str) -> str:
     return on(verb, ["USAGE"], "SCHEMA", Names(schemas), reader)
 
 
-def select_on(verb: Verb, relations: Sequence[tuple[str, str]], reader: str, *, sequences: bool = False) -> str:
-    """SELECT on `relations`, (schema, name) each, which are all sequences or none of them."""
-    return on(verb, ["SELECT"], "SEQUENCE" if sequences else "TABLE", Names(relations), reader)
+def select_on(verb: Verb, relations: Names, reader: str, *, sequences: bool = False) -> str:
+    """SELECT on `relations`, which are all sequences or none of them."""
+    return on(verb, ["SELECT"], "SEQUENCE" if sequences else "TABLE", relations, reader)
 
 
 def select_columns_on(
