@@ -275,6 +275,7 @@ class DatabaseCatalog:
     :param columns: only of relations that some exclusion of columns names.
     :param routines: functions, procedures and types that some reader wants to use, and may not be able to.
     :param held: what readers hold privileges on beside schemas, relations and columns.
+    :param stock: by schema, the oids of all that can be read; none where nobody asked.
     """
 
     name: str
@@ -288,6 +289,7 @@ class DatabaseCatalog:
     column_grants: tuple[ColumnGrants, ...] = ()
     routines: tuple[Object, ...] = ()
     held: tuple[Object, ...] = ()
+    stock: Mapping[Oid, tuple[Oid, ...]] = field(default_factory=dict)
 
     def only(self, schema: str) -> DatabaseCatalog:
         """Return what of it is about `schema`, and about objects anywhere."""

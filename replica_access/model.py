@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
 
 Oid = int
 
@@ -201,6 +203,10 @@ class Covered:
     through: str
 
 
+def _each_once(some: tuple[T, ...], more: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(some + more)) if more else some
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered changes; nothing is executed while it is made."""
@@ -213,9 +219,9 @@ class Plan:
     def __add__(self, other: Plan) -> Plan:
         return Plan(
             self.changes + other.changes,
-            self.pending + tuple(p for p in other.pending if p not in self.pending),
-            self.blocked + tuple(b for b in other.blocked if b not in self.blocked),
-            self.covered + tuple(c for c in other.covered if c not in self.covered),
+            _each_once(self.pending, other.pending),
+            _each_once(self.blocked, other.blocked),
+            _each_once(self.covered, other.covered),
         )
 
     def deepest_first(self) -> Plan:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from functools import lru_cache
 
 from replica_access.names import legible
-
-_SYSTEM_SCHEMAS = re.compile(r"^(pg_|information_schema$)")
 
 
 def is_glob(pattern: str) -> bool:
     return any(char in pattern for char in "*?[")
 
 
+@lru_cache(10_000)  # the same few schemas are asked for again and again
 def matches(name: str, pattern: str) -> bool:
     """Whether `name` is `pattern`, or fits it as a shell pattern, capitals and all.
 
@@ -46,7 +46,7 @@ def _escaped(text: str) -> str:
 
 def is_system_schema(name: str) -> bool:
     """Whether no grant ever reaches it: catalogs, toast and temporary schemas (PostgreSQL reserves ``pg_``)."""
-    return _SYSTEM_SCHEMAS.match(name) is not None
+    return name.startswith("pg_") or name == "information_schema"
 
 
 class Part(str):

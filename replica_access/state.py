@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -146,19 +148,17 @@ def unpacked(text: str) -> tuple[Oid, ...]:
         data = zlib.decompress(base64.b64decode(text, validate=True))
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    oids: list[Oid] = []
-    last = step = shift = 0
-    for byte in data:
-        if byte > 0x7F:
-            step |= (byte & 0x7F) << shift
-            shift += 7
-            continue
-        last += step | byte << shift
-        oids.append(last)
-        step = shift = 0
-    if shift or last > MAX_OID:
+    if data and data[-1] > 0x7F:
         raise ValueError("these are no oids")
-    return tuple(oids)
+    steps = (step[0] if len(step) == 1 else _step(step) for step in re.findall(rb"[\x80-\xff]*[\x00-\x7f]", data))
+    oids = tuple(accumulate(steps))
+    if oids and oids[-1] > MAX_OID:
+        raise ValueError("these are no oids")
+    return oids
+
+
+def _step(data: bytes) -> int:
+    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(data))
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

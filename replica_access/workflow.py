@@ -92,23 +92,26 @@ def _databases(login: Login) -> tuple[str, ...]:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def look(spec: Spec, hosting: Hosting, progress: Progress, request: Request = EVERYTHING) -> Outlook:
+def look(
+    spec: Spec, hosting: Hosting, progress: Progress, request: Request = EVERYTHING, *, stock: bool = False
+) -> Outlook:
     """Look at everything, and work out what is missing; changes nothing.
 
     What stands in the way becomes a problem among the checks: all of them at once, never the first one alone. What is
     around the servers and what is on them is read side by side.
 
+    :param stock: look at what there is, too, for `take_stock`.
     :raises Error: what makes looking pointless: no such primary, no right to see it.
     """
     progress.stage("looking at everything")
     with ThreadPoolExecutor(1) as pool:
         surroundings = pool.submit(hosting.look)
-        server = _look_at_primary(spec, hosting, request)
+        server = _look_at_primary(spec, hosting, request, stock=stock)
         checks, around = surroundings.result()
     return replace(server, checks=checks + server.checks, around=around)
 
 
-def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
+def _look_at_primary(spec: Spec, hosting: Hosting, request: Request, *, stock: bool) -> Outlook:
     from replica_access.hosting import stored_passwords
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
@@ -119,7 +122,7 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
         stored = stored_passwords(hosting, _password_users(spec))
         with connect(login, read_only=True) as connection:
             found, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
-        examined = in_each(list(found.databases), partial(_look_at_database, login, found))
+        examined = in_each(list(found.databases), partial(_look_at_database, login, found, stock))
     except Error as error:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
     databases = {name: each.plan for name, each in examined.items()}
@@ -135,14 +138,14 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request) -> Outlook:
     )
 
 
-def _look_at_database(login: Login, found: Survey, database: str) -> Examined:
+def _look_at_database(login: Login, found: Survey, stock: bool, database: str) -> Examined:
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 
     if (blocked := planning.unreachable(found, database)) is not None:
         return planning.Examined(blocked)
     with connect(login, database=database, read_only=True) as connection:
-        return planning.examine_database(connection, found, database)
+        return planning.examine_database(connection, found, database, stock=stock)
 
 
 def _primary_check(login: Login, cluster: Cluster) -> Check:
@@ -164,20 +167,23 @@ def take_stock(
 ) -> dict[str, Inventory]:
     """Return what there is in each database that `outlook` looked into, as far as the spec wants it.
 
+    :param outlook: with stock.
     :param known: what needs no description, by database; ``None``: nobody wants any described.
     :raises DatabaseError: a server could not be asked.
     """
     from replica_access.postgres import inventory
     from replica_access.postgres.connect import connect
 
+    if known is None:
+        return {database: inventory.take(scenes) for database, scenes in outlook.scenes.items()}
     login = hosting.primary()
 
     def take(database: str) -> Inventory:
-        scenes, before = outlook.scenes[database], (known or {}).get(database)
+        scenes, before = outlook.scenes[database], known.get(database)
         is_same = before is not None and before.oid == scenes[0].cluster.databases[database].oid
         relations = before.relations if before is not None and is_same else ()
         with connect(login, database=database, read_only=True) as connection:
-            return inventory.take(connection, scenes, None if known is None else relations)
+            return inventory.describe(connection, scenes, relations)
 
     progress.stage("taking stock of what there is")
     return in_each(list(outlook.scenes), take)

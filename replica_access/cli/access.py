@@ -251,7 +251,7 @@ def _apply(call: Context, spec: Spec, orders: Orders, saved: Path | None = None)
     reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=orders.timeout * 60)
     request = Request(allow_revoke=orders.allow_revoke, allow_drop=orders.allow_drop)
-    outlook, known = running.look(call, spec, hosting, request)
+    outlook, known = running.look(call, spec, hosting, request, stock=True)
     refuse_what_stands_in_the_way(outlook, skip_blocked=orders.skip_blocked)
     if reviewed is not None:
         saved_plan.require_same(reviewed, _bound_document(spec, outlook))

@@ -60,7 +60,7 @@ def grant(
     edit = _edit(call, additions)
     spec = spec if edit is None else edit.spec
     request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop, database=database, schema=schema)
-    outlook, known = running.look(call, spec, hosting, request)
+    outlook, known = running.look(call, spec, hosting, request, stock=True)
     stock = workflow.take_stock(hosting, outlook, call.terminal, known.databases if known is not None else {})
     found = appeared.since(known, stock)
     call.terminal.close()

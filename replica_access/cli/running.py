@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,7 +59,9 @@ class Ran:
     undo: Path | None
 
 
-def look(call: Context, spec: Spec, hosting: Hosting, request: Request) -> tuple[Outlook, State | None]:
+def look(
+    call: Context, spec: Spec, hosting: Hosting, request: Request, *, stock: bool = False
+) -> tuple[Outlook, State | None]:
     """Look at everything, knowing what the last run left behind; return that too.
 
     The state of another system is none, which is said: it may name roles that are somebody else's here.
@@ -69,7 +72,8 @@ def look(call: Context, spec: Spec, hosting: Hosting, request: Request) -> tuple
 
     path = state.beside(call.spec_path)
     known = state.read(path)
-    outlook = workflow.look(spec, hosting, call.terminal, replace(request, departed=state.departed(known, spec)))
+    look = partial(workflow.look, spec, hosting, call.terminal, stock=stock)
+    outlook = look(replace(request, departed=state.departed(known, spec)))
     if known is not None and outlook.system_identifier not in {"", known.system_identifier}:
         call.terminal.close()
         call.terminal.note(
@@ -78,7 +82,7 @@ def look(call: Context, spec: Spec, hosting: Hosting, request: Request) -> tuple
         )
         known = None
         if outlook.request.departed:
-            outlook = workflow.look(spec, hosting, call.terminal, request)
+            outlook = look(request)
     call.terminal.close()
     return outlook, known
 

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -30,8 +30,16 @@ LOCK_FAMILY = 0x52504C41  # "RPLA": ours among the advisory locks of an applicat
 LOCK_PATIENCE_S = 60.0
 ATTEMPTS = 6
 
-Replan = Callable[[psycopg.Connection[Any]], tuple[Cluster, Plan]]
-"""Read the catalog again and say what is missing now."""
+
+class Replan(Protocol):
+    """Reads the catalog again and says what is missing now.
+
+    :param cluster: the shared catalogs, where they were just read and their own plan is not what is made again.
+    """
+
+    def __call__(
+        self, connection: psycopg.Connection[Any], cluster: Cluster | None = None, /
+    ) -> tuple[Cluster, Plan]: ...
 
 
 def converge(
@@ -84,7 +92,7 @@ def converge(
             for change in tried.changes:
                 progress.done(change.summary)
                 yield change
-            cluster, plan = replan(connection)
+            cluster, plan = replan(connection, cluster)
             _refuse_what_is_left(database, tried, plan, confirmed=agreed is not None)
         if plan.changes:
             raise Drift(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import psycopg
@@ -56,20 +56,18 @@ def read_cluster(connection: psycopg.Connection[Any]) -> Cluster:
             f"PostgreSQL {OLDEST_VERSION // 10000} or newer is needed.",
         )
     with _snapshot(connection, "the shared catalogs"):
-        servers = _ask(connection, "catalog_server")
-        roles = _ask(connection, "catalog_roles")
-        memberships = _ask(connection, "catalog_memberships")
-        databases = _ask(connection, "catalog_databases")
-    (server,) = servers
+        ask_databases, ask_roles = _ask(connection, "catalog_databases"), _ask(connection, "catalog_roles")
+    databases, roles = ask_databases.fetchall(), ask_roles.fetchall()
+    server = databases[0]
     return Cluster(
         system_identifier=server.system_identifier,
         version=server.version,
         in_recovery=server.in_recovery,
         patched_by_rds=server.patched_by_rds,
-        admin=int(server.admin),
+        admin=server.admin,
         roles={row.oid: _role(row) for row in roles},
-        memberships=tuple(Membership(*row) for row in memberships),
-        databases={row.name: _database(row) for row in databases},
+        memberships=tuple(sorted((m for row in roles for m in _memberships(row)), key=_place)),
+        databases={row.name: _database(row) for row in databases if row.oid is not None},
     )
 
 
@@ -118,6 +116,7 @@ class Questions:
     :param reach: by reader, the roles whose rights count for it.
     :param holdings: how much depends on the readers there, and in no database.
     :param reading_all: the readers that read everything anyway.
+    :param stock: the oids of all that can be read are to be known.
     """
 
     rules: Mapping[Oid, Sequence[Rule]]
@@ -125,6 +124,7 @@ class Questions:
     reach: Mapping[Oid, frozenset[Oid]]
     holdings: tuple[Holdings, ...] = ()
     reading_all: frozenset[Oid] = frozenset()
+    stock: bool = False
 
     @cached_property
     def exclusions(self) -> tuple[Exclusion, ...]:
@@ -150,25 +150,32 @@ def read_database(connection: psycopg.Connection[Any], database: Database, quest
     readers = sorted(questions.readers)
     with _snapshot(connection, f"the catalog of {shown(database.name)}"):
         defaults = _ask(connection, "catalog_defaults", {"readers": readers})
-        schemas = {row.oid: _schema(row) for row in _ask(connection, "catalog_schemas", {"readers": readers})}
+        in_stock = _ask(connection, "catalog_schemas", {"readers": readers, "stock": questions.stock}).fetchall()
+        schemas = {row.oid: _schema(row) for row in in_stock}
         relations = _ask(connection, "catalog_relations", _about_relations(questions, schemas))
         columns = _ask_about_columns(connection, questions, schemas)
         routines = _ask_about_routines(connection, questions, schemas)
         granted, held = _ask_what_is_held(connection, questions)
-    rows = relations.fetchall()
-    groups = [(row.named, _relations(row)) for row in rows if row.entries is not None]
+    owners: dict[tuple[Oid, Oid], int] = {}
+    groups: dict[bool, list[Relations]] = {True: [], False: []}
+    for row in relations:  # one by one: there may be many names in each
+        if row.entries is None:
+            owners[row.schema, row.owner] = row.total
+        else:
+            groups[row.named].append(_relations(row))
     return DatabaseCatalog(
         name=database.name,
         owner=database.owner,
         schemas=schemas,
         default_privileges=tuple(_defaults(defaults)),
-        owners={(row.schema, row.owner): row.total for row in rows if row.entries is None},
-        relations=tuple(group for named, group in groups if not named),
-        excluded=tuple(group for named, group in groups if named),
+        owners=owners,
+        relations=tuple(groups[False]),
+        excluded=tuple(groups[True]),
         columns=tuple(_columns(columns, questions, schemas)),
         column_grants=tuple(_column_grants(granted)),
         routines=tuple(_object(row) for row in routines),
         held=tuple(_object(row) for row in held),
+        stock={row.oid: tuple(row.relations) for row in in_stock if row.relations is not None},
     )
 
 
@@ -251,17 +258,15 @@ _HELD = (
 
 @contextmanager
 def _snapshot(connection: psycopg.Connection[Any], what: str) -> Iterator[None]:
-    """A transaction that sees one state. What is asked in it travels together: only who looks at an answer waits."""
+    """What is asked in it travels together, and sees one state: only who looks at an answer waits.
+
+    A pipeline is a transaction without a BEGIN of its own, and our sessions have REPEATABLE READ.
+    """
     try:
         with connection.pipeline():
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
-            connection.execute("COMMIT")
     except psycopg.Error as error:
         raise database_error(error, f"Reading {what}") from error
-    finally:
-        if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            connection.rollback()
 
 
 def _ask(
@@ -275,8 +280,19 @@ def _ask(
 
 def _role(row: Any) -> Role:
     values = row._asdict()
+    del values["memberships"]
     values["settings"] = dict(setting.partition("=")[::2] for setting in row.settings)
     return Role(**values)
+
+
+def _memberships(row: Any) -> Iterator[Membership]:
+    for text in row.memberships:
+        role, grantor, *options = text.split(" ")
+        yield Membership(int(role), row.oid, int(grantor), *(option == "t" for option in options))
+
+
+def _place(membership: Membership) -> tuple[Oid, Oid, Oid]:
+    return membership.role, membership.member, membership.grantor
 
 
 def _database(row: Any) -> Database:
@@ -335,8 +351,11 @@ def _object(row: Any) -> Object:
 
 
 def _entries(texts: Iterable[str]) -> tuple[Entry, ...]:
-    """Read entries as the queries write them: grantee, grantor, grantable, privilege, with spaces between."""
-    return tuple(
-        Entry(int(grantee), int(grantor), privilege, grantable == "t")
-        for grantee, grantor, grantable, privilege in (text.split(" ", 3) for text in texts)
-    )
+    return tuple(map(_entry, texts))
+
+
+@lru_cache(10_000)  # there are few, again and again
+def _entry(text: str) -> Entry:
+    """Read an entry as the queries write it: grantee, grantor, grantable, privilege, with spaces between."""
+    grantee, grantor, grantable, privilege = text.split(" ", 3)
+    return Entry(int(grantee), int(grantor), privilege, grantable == "t")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -136,6 +136,11 @@ class _Relation(NamedTuple):  # made a hundred thousand times, and cheaper than 
     def is_sequence(self) -> bool:
         return self.kind == "S"
 
+    @property
+    def place(self) -> tuple[Oid, Oid]:
+        """Its schema and owner: there are few of them."""
+        return self.schema.oid, self.owner
+
 
 def _select(here: Scene) -> Plan:
     """Return SELECT on relations that are wanted whole: with them, each new column will be readable, too.
@@ -144,12 +149,12 @@ def _select(here: Scene) -> Plan:
     """
     covered: dict[tuple[Oid, str], int] = {}
     wanted = list(_unreadable(here, covered))
-    places = {relation[::3]: relation for relation in wanted}  # by schema and owner: there are few of them
+    places = {relation.place: relation for relation in wanted}
     refusals = {place: here.refusal(relation.owner, relation.schema) for place, relation in places.items()}
     allowed: list[_Relation] = []
     refused: dict[Refusal, list[_Relation]] = {}
     for relation in wanted:
-        if refusal := _FULL if relation.crowded else refusals[relation[::3]]:
+        if refusal := _FULL if relation.crowded else refusals[relation.place]:
             refused.setdefault(refusal, []).append(relation)
         else:
             allowed.append(relation)
@@ -192,21 +197,24 @@ def _unreadable(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[_R
                     covered[oid, way] = covered.get((oid, way), 0) + group.total
                 continue
             acting = _acting(here, group, schema) if group.names else None
-            found += [
-                _Relation(schema, name, kind, group.owner, name in group.crowded, acting)
-                for name, kind in group.names
-                if (
-                    whole
-                    or (
-                        (oid, name) not in partial
-                        and any(not rule.excludes_relation(schema.name, name) for rule in wanting)
+            names: Iterable[tuple[str, str]] = group.names
+            if not whole:
+                names = [
+                    (name, kind)
+                    for name, kind in names
+                    if (oid, name) not in partial
+                    and any(not rule.excludes_relation(schema.name, name) for rule in wanting)
+                ]
+            if of_groups:
+                names = [
+                    (name, kind)
+                    for name, kind in names
+                    if not any(
+                        rule.wants_relation(schema.name, name) and not rule.looks_at_columns(schema.name, name)
+                        for rule in of_groups
                     )
-                )
-                and not any(
-                    rule.wants_relation(schema.name, name) and not rule.looks_at_columns(schema.name, name)
-                    for rule in of_groups
-                )
-            ]
+                ]
+            found += [_Relation(schema, name, kind, group.owner, name in group.crowded, acting) for name, kind in names]
         yield from sorted(found, key=lambda relation: relation.name)
 
 
@@ -232,8 +240,7 @@ def _covered(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[Cover
 
 def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
     reader = here.reader
-    names = [(relation.schema.name, relation.name) for relation in relations]
-    sequences = relations[0].is_sequence
+    names, sequences = _names(relations), relations[0].is_sequence
     acting = relations[0].acting
     owners = dict.fromkeys(relation.owner for relation in relations)
     schemas = {relation.schema.oid: relation.schema for relation in relations}
@@ -241,7 +248,7 @@ def _select_change(here: Scene, relations: Sequence[_Relation]) -> Change:
         scope="database",
         database=here.catalog.name,
         action="grant select",
-        object=shown(*names[0]) if len(names) == 1 else shortened([s.name for s in schemas.values()]),
+        object=_named(relations[0]) if len(relations) == 1 else shortened([s.name for s in schemas.values()]),
         summary=f"let {shown(reader)} read {_described(relations)}",
         sql=(statements.select_on("GRANT", names, reader, sequences=sequences),),
         undo=(*_kept_columns(here, relations), statements.select_on("REVOKE", names, reader, sequences=sequences)),
@@ -265,11 +272,19 @@ def _kept_columns(here: Scene, relations: Sequence[_Relation]) -> Iterator[str]:
                 yield statements.select_columns_on("GRANT", name, columns, here.reader, grantable=grantable)
 
 
+def _names(relations: Sequence[_Relation]) -> statements.Names:
+    return statements.Names((relation.schema.name, relation.name) for relation in relations)
+
+
+def _named(relation: _Relation) -> str:
+    return shown(relation.schema.name, relation.name)
+
+
 def _described(relations: Sequence[_Relation]) -> str:
     """``the view leasing.open`` for one, ``12 tables and 2 views in leasing, public`` for more."""
     first = relations[0]
     if len(relations) == 1:
-        return f"the {KINDS[first.kind]} {shown(first.schema.name, first.name)}"
+        return f"the {KINDS[first.kind]} {_named(first)}"
     counts: dict[str, int] = {}
     for relation in relations:
         counts[KINDS[relation.kind]] = counts.get(KINDS[relation.kind], 0) + 1
@@ -283,9 +298,9 @@ def _blocked_select(here: Scene, refusal: Refusal, relations: Sequence[_Relation
     if refusal is _FULL:
         return BlockedObject(what, f"cannot be granted to {shown(here.reader)}: {refusal.reason}", _WAY_OUT)
     fixes = [
-        statements.select_on("GRANT", names, here.reader, sequences=sequences)
+        statements.select_on("GRANT", _names(some), here.reader, sequences=sequences)
         for sequences in (False, True)
-        if (names := [(r.schema.name, r.name) for r in relations if r.is_sequence is sequences])
+        if (some := [relation for relation in relations if relation.is_sequence is sequences])
     ]
     return blocked(what, refusal, ";\n".join(fixes))
 

@@ -36,7 +36,7 @@ def _take_default(here: Scene, place: tuple[Oid, str, Extras], schemas: Sequence
     where = f"in {shortened(named)}" if named else "anywhere"
 
     def said(verb: statements.Verb, privileges: Sequence[str], option: bool) -> str:
-        return statements.default(verb, privileges, objects, here.reader, creator=name, schemas=named, option=option)
+        return statements.default(verb, privileges, objects, here.reader, creators=[name], schemas=named, option=option)
 
     sql, undo = there_and_back(beyond, said)
     words = f"{beyond} on {objects.lower()} that {shown(name)} makes {where}"
@@ -64,22 +64,24 @@ def own_defaults(here: Scene, rows: Iterable[DefaultPrivileges]) -> Plan:
         schemas = [here.catalog.schemas[row.schema].name] if row.schema in here.catalog.schemas else []
         grantees = dict.fromkeys(entry.grantee for entry in row.entries)
         sql = [
-            statements.default("REVOKE", ["ALL"], objects, _role_name(here, grantee), creator=creator, schemas=schemas)
+            statements.default(
+                "REVOKE", ["ALL"], objects, _role_name(here, grantee), creators=[creator], schemas=schemas
+            )
             for grantee in grantees
         ]
         if row.schema == ANYWHERE:  # such a row replaces the built-in defaults; it goes when it says the same
-            sql.append(statements.default("GRANT", ["ALL"], objects, creator, creator=creator))
+            sql.append(statements.default("GRANT", ["ALL"], objects, creator, creators=[creator]))
             if row.kind in PUBLIC_BY_DEFAULT:
-                sql.append(statements.default("GRANT", [KINDS[row.kind][0]], objects, None, creator=creator))
+                sql.append(statements.default("GRANT", [KINDS[row.kind][0]], objects, None, creators=[creator]))
         undo = [
             statements.default(
                 "GRANT", [e.privilege], objects, _role_name(here, e.grantee),
-                creator=creator, schemas=schemas, option=e.grantable,
+                creators=[creator], schemas=schemas, option=e.grantable,
             )
             for e in row.entries
         ]  # fmt: skip
         if row.schema == ANYWHERE and row.kind in PUBLIC_BY_DEFAULT and PUBLIC not in row.readable_by:
-            undo.append(statements.default("REVOKE", [KINDS[row.kind][0]], objects, None, creator=creator))
+            undo.append(statements.default("REVOKE", [KINDS[row.kind][0]], objects, None, creators=[creator]))
         words = f"what {shown(creator)} gives to others on {objects.lower()} that it makes"
         if refusal := here.authority.refusal(here.oid):
             plan += unable(here, refusal, words, sql)

@@ -7,6 +7,7 @@ comes over the wire with its name.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,29 +30,10 @@ from replica_access.side_by_side import in_each
 from replica_access.spec import Spec
 
 
-def take(connection: psycopg.Connection[Any], scenes: Sequence[Scene], known: Collection[Oid] | None) -> Inventory:
-    """Return what is in the database that `connection` is in, and that `scenes` show; there is one at least.
-
-    :param known: the oids of relations that need no description; ``None``: nobody wants any described.
-    :raises DatabaseError: a query failed.
-    """
+def take(scenes: Sequence[Scene]) -> Inventory:
+    """Return what is in a database, as `scenes` show it; there is one at least."""
     catalog, cluster = scenes[0].catalog, scenes[0].cluster
-    wanted = {
-        oid: schema
-        for oid, schema in catalog.schemas.items()
-        if any(scene.wants_schema(schema.name) for scene in scenes)
-    }
-    asked: dict[str, Any] = {"schemas": list(wanted)}
-    unknown: list[Any] = []
-    try:
-        # In this order: what is made in between is told twice, and not never.
-        ((relations,),) = connection.execute(load("inventory_relations"), asked).fetchall()
-        if known is not None:
-            asked |= {"readers": [scene.oid for scene in scenes if scene.oid > 0], "known": list(known)}
-            with connection.cursor(row_factory=namedtuple_row) as cursor:
-                unknown = cursor.execute(load("inventory_unknown"), asked).fetchall()
-    except psycopg.Error as error:
-        raise database_error(error, f"Reading what is in {shown(catalog.name)}") from error
+    wanted = _wanted(scenes)
     return Inventory(
         oid=cluster.databases[catalog.name].oid,
         owner=_name(catalog.owner, scenes),
@@ -60,10 +42,36 @@ def take(connection: psycopg.Connection[Any], scenes: Sequence[Scene], known: Co
             FoundSchema(schema.oid, schema.name, _name(schema.owner, scenes), _of_schema(schema, scenes))
             for schema in wanted.values()
         ),
-        relations=tuple(relations),
-        unknown=tuple(found for row in unknown for found in _described(row, wanted[row.schema], scenes)),
+        relations=tuple(sorted(oid for schema in wanted for oid in catalog.stock.get(schema, ()))),
+        unknown=(),
         creators=_creators(scenes),
     )
+
+
+def describe(connection: psycopg.Connection[Any], scenes: Sequence[Scene], known: Collection[Oid]) -> Inventory:
+    """Return what is in the database that `connection` is in, what is unknown described.
+
+    What was made since `scenes` were looked at is described, but not yet among what is there: it is told twice, and
+    not never.
+
+    :param known: the oids of relations that need no description.
+    :raises DatabaseError: the query failed.
+    """
+    wanted = _wanted(scenes)
+    readers = [scene.oid for scene in scenes if scene.oid > 0]
+    asked: dict[str, Any] = {"schemas": list(wanted), "readers": readers, "known": list(known)}
+    try:
+        with connection.cursor(row_factory=namedtuple_row) as cursor:
+            unknown: list[Any] = cursor.execute(load("inventory_unknown"), asked).fetchall()
+    except psycopg.Error as error:
+        raise database_error(error, f"Reading what is in {shown(scenes[0].catalog.name)}") from error
+    found = tuple(group for row in unknown for group in _described(row, wanted[row.schema], scenes))
+    return replace(take(scenes), unknown=found)
+
+
+def _wanted(scenes: Sequence[Scene]) -> dict[Oid, Schema]:
+    schemas = scenes[0].catalog.schemas
+    return {oid: s for oid, s in schemas.items() if any(scene.wants_schema(s.name) for scene in scenes)}
 
 
 def names(login: Login, spec: Spec, database: str | None, *, schemas: bool) -> dict[str, frozenset[str]]:

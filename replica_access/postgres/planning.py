@@ -54,12 +54,13 @@ class Survey:
         return tuple(found for found in self.holdings if found.database == database.oid)
 
 
-def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request) -> Survey:
+def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request, cluster: Cluster | None = None) -> Survey:
     """Read the shared catalogs, and work out what the spec wants of them.
 
+    :param cluster: what they say, where that is known.
     :raises WrongServer: the server is a replica.
     """
-    cluster = read_cluster(connection)
+    cluster = cluster or read_cluster(connection)
     if cluster.in_recovery:
         raise WrongServer(
             f"{legible(connection.info.host)}:{connection.info.port} is a replica: it is in recovery.",
@@ -140,23 +141,28 @@ def plan_database(connection: psycopg.Connection[Any], found: Survey, database: 
     return examine_database(connection, found, database).plan
 
 
-def examine_database(connection: psycopg.Connection[Any], found: Survey, database: str) -> Examined:
-    """Look into the database that `connection` is in."""
+def examine_database(
+    connection: psycopg.Connection[Any], found: Survey, database: str, *, stock: bool = False
+) -> Examined:
+    """Look into the database that `connection` is in.
+
+    :param stock: somebody wants to know the oids of all that can be read, too.
+    """
     desired, request = found.desired, found.request
     if (blocked := misread(connection, desired, database)) is not None:
         return Examined(blocked)
     foreseen = foresight.foresee(desired, found.cluster, request)
     here = foreseen.databases[database]
-    catalog = read_database(connection, here, _questions(found, foreseen, here))
+    catalog = read_database(connection, here, _questions(found, foreseen, here, stock=stock))
     if request.schema is not None:
         catalog = catalog.only(request.schema)
     plan = diff_database(desired, foreseen, catalog, request)
     plan += diff_left_behind(departing(found.cluster, request), desired, foreseen, catalog, request)
-    seen = (scene for scene in scenes(desired, foreseen, catalog, request) if scene.rules)
-    return Examined(plan, tuple(seen))
+    lean = replace(catalog, relations=(), excluded=())  # a hundred thousand names, which the plan has in its statements
+    return Examined(plan, tuple(scene for scene in scenes(desired, foreseen, lean, request) if scene.rules))
 
 
-def _questions(found: Survey, foreseen: Cluster, database: Database) -> Questions:
+def _questions(found: Survey, foreseen: Cluster, database: Database, *, stock: bool) -> Questions:
     desired, request = found.desired, found.request
     unread = DatabaseCatalog(database.name, database.owner, {}, ())
     readers = tuple(scenes(desired, foreseen, unread, request))
@@ -166,6 +172,7 @@ def _questions(found: Survey, foreseen: Cluster, database: Database) -> Question
         reach={here.oid: here.counting for here in readers if here.rules},
         holdings=found.holdings_in(database),
         reading_all=frozenset(here.oid for here in readers if here.reads_all),
+        stock=stock,
     )
 
 
@@ -224,7 +231,7 @@ def replan_cluster(
     :param stored_passwords: looks again whose passwords are stored: another run may have stored some.
     """
 
-    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
+    def replan(connection: psycopg.Connection[Any], _: Cluster | None = None) -> tuple[Cluster, Plan]:
         found, plan = plan_cluster(connection, spec, stored_passwords(), request)
         changes = tuple(change for change in plan.allowed(request).changes if change.late is late)
         return found.cluster, replace(plan, changes=changes)
@@ -235,8 +242,8 @@ def replan_cluster(
 def replan_database(spec: Spec, database: str, request: Request) -> Callable[..., tuple[Cluster, Plan]]:
     """Return how `apply` makes the plan of `database` again."""
 
-    def replan(connection: psycopg.Connection[Any]) -> tuple[Cluster, Plan]:
-        found = survey(connection, spec, request)
+    def replan(connection: psycopg.Connection[Any], cluster: Cluster | None = None) -> tuple[Cluster, Plan]:
+        found = survey(connection, spec, request, cluster)
         return found.cluster, plan_database(connection, found, database).allowed(request)
 
     return replan

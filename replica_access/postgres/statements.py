@@ -266,21 +266,22 @@ def default(
     kind: str,
     role: str | None,
     *,
-    creator: str,
+    creators: Sequence[str],
     schemas: Sequence[str] = (),
     option: bool = False,
 ) -> str:
-    """The same on what `creator` makes from now on: in `schemas`, or anywhere when there are none.
+    """The same on what each of `creators` makes from now on: in `schemas`, or anywhere when there are none.
 
     :param role: ``None`` is PUBLIC.
     """
     where = SQL(" IN SCHEMA {}").format(Names(schemas)) if schemas else SQL("")
     return _text(
         SQL(
-            "ALTER DEFAULT PRIVILEGES FOR ROLE {creator}{where} {verb}{only} {privileges} ON {kind} {to} {role}{option}"
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {creators}{where}"
+            " {verb}{only} {privileges} ON {kind} {to} {role}{option}"
         ),
         **_verb(verb, option),
-        creator=Name(creator),
+        creators=Names(creators),
         where=where,
         privileges=SQL(", ").join(PRIVILEGES[privilege] for privilege in privileges),
         kind=KINDS[kind],
@@ -304,9 +305,9 @@ def usage_on(verb: Verb, schemas: Sequence[str], reader: str) -> str:
     return on(verb, ["USAGE"], "SCHEMA", Names(schemas), reader)
 
 
-def select_on(verb: Verb, relations: Sequence[tuple[str, str]], reader: str, *, sequences: bool = False) -> str:
-    """SELECT on `relations`, (schema, name) each, which are all sequences or none of them."""
-    return on(verb, ["SELECT"], "SEQUENCE" if sequences else "TABLE", Names(relations), reader)
+def select_on(verb: Verb, relations: Names, reader: str, *, sequences: bool = False) -> str:
+    """SELECT on `relations`, which are all sequences or none of them."""
+    return on(verb, ["SELECT"], "SEQUENCE" if sequences else "TABLE", relations, reader)
 
 
 def select_columns_on(

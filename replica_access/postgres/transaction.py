@@ -63,7 +63,7 @@ def transact(
     with _warnings(connection) as warnings:
         doing = "begin"
         try:
-            connection.execute("BEGIN")
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             before = _own_memberships(connection, joined, cluster)
             doing = "join the owners for the length of the transaction"
             for statement in _join(joined, cluster):

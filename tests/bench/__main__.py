@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     sizes = ", ".join(f"{size} {schemas} x {tables}" for size, (schemas, tables) in SIZES.items())
     parser.add_argument("--size", choices=SIZES, default="M", help=f"schemas x tables: {sizes}; default: M")
     parser.add_argument("--large", action="store_const", const="L", dest="size", help="the same as --size L")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is run; the best one counts; default: 3")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is run; the best counts; default: 3")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"which of {', '.join(CHAPTERS)}; default: all")
     options = parser.parse_args()

@@ -13,6 +13,7 @@ class Figure:
 
     :param against: what it is held against, if anything, and `other`, the same unit measured there.
     :param target: what the ratio (or, without one, the value) should be, in words.
+    :param memory_mb: what our process took at most, and `statements` how many the server was sent.
     """
 
     what: str
@@ -22,6 +23,8 @@ class Figure:
     other: float | None = None
     target: str = ""
     faster: bool = False
+    memory_mb: float | None = None
+    statements: int | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -35,8 +38,8 @@ class Figure:
 
 
 def table(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield the lines of a table that Markdown takes too."""
-    rows = [("what", "measured", "against", "measured", "ratio", "target")]
+    """Yield the lines of a table that Markdown takes too, without the columns in which nothing is."""
+    rows = [("what", "measured", "against", "measured", "ratio", "target", "memory", "statements")]
     rows += [
         (
             figure.what,
@@ -45,9 +48,12 @@ def table(figures: Iterable[Figure]) -> Iterator[str]:
             number(figure.other, figure.unit),
             "" if figure.ratio is None else f"{figure.ratio:.2f}" + (" x as fast" if figure.faster else " x"),
             figure.target,
+            number(figure.memory_mb, "MB"),
+            number(figure.statements, ""),
         )
         for figure in figures
     ]
+    rows = list(zip(*(column for column in zip(*rows, strict=True) if any(column[1:])), strict=True))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     yield line(rows[0], widths)
     yield line(["-" * width for width in widths], widths)

@@ -19,7 +19,7 @@ FIXTURE = Path(__file__).with_name("fixture.sql")
 SIZES = {"S": (20, 50), "M": (100, 100), "L": (100, 1000)}
 DATABASE = "app"
 ADMIN = "master"
-READER, LOGIN = "analytics", "bi"
+READER = "analytics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Stage:
         return {"PGPASSWORD": self.server.superuser_password}
 
     def address(self, user: str) -> str:
-        """A connection string without a password; the bootstrap superuser's is without TLS, and so a little faster."""
+        """A connection string without a password, over TLS that is verified; the bootstrap superuser has none."""
         where = {"host": self.server.host, "port": str(self.server.port), "user": user, "dbname": DATABASE}
         if user == self.server.superuser or self.server.bundle is None:
             return conninfo({**where, "sslmode": "disable"})
@@ -58,36 +58,38 @@ class Stage:
     def psql(self, sql: str, **variables: str) -> str:
         return self.server.psql(sql, dbname=DATABASE, variables=variables)
 
-    def write_spec(self) -> Path:
-        """Write a spec for all schemas of the fixture into a directory of its own, and return that."""
-        home = self.directory / "spec"
-        home.mkdir(exist_ok=True)
+    def write_spec(self, name: str, text: str) -> Path:
+        """Write a spec about this primary into a directory of its own, and return that."""
+        home = self.directory / name
+        home.mkdir()
         dsn = self.address(ADMIN).replace(f"dbname='{DATABASE}'", "dbname='postgres'")
         (home / "replica-access.toml").write_text(
             f"""version = 1
 [primary]
 dsn = "{dsn}"
-[roles.{READER}]
-[users.{LOGIN}]
-member_of = ["{READER}"]
-[[grants]]
-to = "{READER}"
-databases = ["{DATABASE}"]
-schemas = ["sch_*"]
-""",
+{text}""",
             encoding="utf-8",
         )
         return home
 
+    def make(self, *readers: str) -> None:
+        """Make roles that may connect and nothing else, as the admin."""
+        for reader in readers:
+            sql = """SET SESSION AUTHORIZATION :"admin";
+                     CREATE ROLE :"reader"; GRANT CONNECT ON DATABASE :"database" TO :"reader" """
+            self.psql(sql, admin=ADMIN, reader=reader, database=DATABASE)
+
     def forget(self, *roles: str) -> None:
-        """Drop roles with all they were granted, and leave the catalogs as tidy as they were."""
+        """Drop roles with all they were granted."""
         for role in roles:
             if self.psql("SELECT pg_catalog.to_regrole(:'role') IS NOT NULL", role=role) == "t":
                 self.psql('DROP OWNED BY :"role"; DROP ROLE :"role"', role=role)
-        if LOGIN in roles:
-            (self.directory / "spec" / f"{LOGIN}.password").unlink(missing_ok=True)
-        for catalog in ("pg_class", "pg_namespace", "pg_default_acl", "pg_shdepend", "pg_database"):
-            self.psql(f"VACUUM (FREEZE, ANALYZE) pg_catalog.{catalog}")
+
+    def tidy(self) -> None:
+        """Leave the catalogs as small as they were, whatever was granted and forgotten since, and nothing to write."""
+        for catalog in ("pg_class", "pg_namespace", "pg_default_acl", "pg_shdepend", "pg_database", "pg_authid"):
+            self.psql(f"VACUUM (FULL, FREEZE, ANALYZE) pg_catalog.{catalog}")
+        self.psql("CHECKPOINT")
 
     @contextmanager
     def logging(self) -> Iterator[Callable[[], str]]:

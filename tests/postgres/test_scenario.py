@@ -124,7 +124,7 @@ def test_a_second_apply_executes_no_ddl_and_writes_nothing(world: World, logged:
     applied = world.apply()
     assert applied.changes == ()
     verbs = set(re.findall(r"(?:statement|execute [^:]*): (?:--.*\n)*\s*(\w+)", logged()[before:]))
-    assert verbs == {"BEGIN", "SELECT", "COMMIT"}
+    assert verbs <= {"SELECT", "WITH"}
     assert "advisory" not in logged()[before:]
     assert set(records(world, lsn, position(world))) <= {"Standby", "XLOG"}  # what an idle server writes by itself
 

@@ -43,17 +43,17 @@ def test_settings(setting: str, value: str | None, statement: str) -> None:
 
 def test_privileges_and_their_inverse() -> None:
     assert (
-        statements.select_on("GRANT", [("s", "a"), ("s", "b.c")], "r")
+        statements.select_on("GRANT", statements.Names([("s", "a"), ("s", "b.c")]), "r")
         == 'GRANT SELECT ON TABLE "s"."a", "s"."b.c" TO "r"'
     )
     assert (
-        statements.select_on("REVOKE", [("s", "q")], "r", sequences=True)
+        statements.select_on("REVOKE", statements.Names([("s", "q")]), "r", sequences=True)
         == 'REVOKE SELECT ON SEQUENCE "s"."q" FROM "r"'
     )
-    assert statements.default("GRANT", ["USAGE"], "SCHEMAS", "r", creator="c") == (
-        'ALTER DEFAULT PRIVILEGES FOR ROLE "c" GRANT USAGE ON SCHEMAS TO "r"'
+    assert statements.default("GRANT", ["USAGE"], "SCHEMAS", "r", creators=["c", "d"]) == (
+        'ALTER DEFAULT PRIVILEGES FOR ROLE "c", "d" GRANT USAGE ON SCHEMAS TO "r"'
     )
-    assert statements.default("REVOKE", ["SELECT"], "TABLES", "r", creator="c", schemas=["s", "t"]) == (
+    assert statements.default("REVOKE", ["SELECT"], "TABLES", "r", creators=["c"], schemas=["s", "t"]) == (
         'ALTER DEFAULT PRIVILEGES FOR ROLE "c" IN SCHEMA "s", "t" REVOKE SELECT ON TABLES FROM "r"'
     )
 
