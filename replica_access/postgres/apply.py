@@ -39,6 +39,7 @@ def converge(
     *,
     replan: Replan,
     shown_ids: frozenset[str] | None,
+    left_out: bool,
     prepare: Callable[[Plan], Mapping[str, Secret]],
     progress: Progress,
     lock_patience_s: float = LOCK_PATIENCE_S,
@@ -46,6 +47,7 @@ def converge(
     """Bring one database (or, in the maintenance database, the shared catalogs) to where the spec wants it.
 
     :param shown_ids: the changes that somebody has agreed to; ``None`` where nobody had to.
+    :param left_out: whether it is agreed to leave out what the admin may not do.
     :param prepare: returns the password of each user whose password the plan sets; called while nobody else can, so
         that two runs never store one password each for the same user.
     :returns: the changes that were committed; none where nothing was missing.
@@ -60,6 +62,12 @@ def converge(
         if shown_ids is not None and (new := [c for c in plan.changes if c.id not in shown_ids]):
             raise Drift(
                 f"{shown(database)} has changed since the plan was made; new is: {new[0].summary}.",
+                "Look at the plan again.",
+            )
+        if plan.blocked and not left_out:
+            raise Drift(
+                f"{shown(database)} has changed since the plan was made;"
+                f" {plan.blocked[0].object}: {plan.blocked[0].reason}.",
                 "Look at the plan again.",
             )
         if not plan.changes:

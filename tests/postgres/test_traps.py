@@ -26,7 +26,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from replica_access.errors import Blocked, NotEffective
+from replica_access.errors import Blocked, Drift, NotEffective
 from replica_access.model import ProofCheck
 from replica_access.outlook import Applied
 from replica_access.progress import Silent
@@ -90,6 +90,20 @@ def test_a_grant_that_the_server_only_warns_of_fails_and_nothing_of_its_transact
     assert held(world) == []
     (blocked,) = {b.object for b in world.plan().blocked if "lease_id_seq" not in b.object}
     assert blocked == f"{world.database}: 1 table and 1 sequence in leasing"
+
+
+@NEWEST
+@RDS
+def test_a_table_that_is_somebody_elses_by_now_stops_the_run_and_is_named(world: World) -> None:
+    """It gets another owner while the roles are made: the plan made again under the lock cannot grant on it."""
+    take_over = Meddler("create the group", lambda: world.sabotage("ALTER TABLE leasing.history OWNER TO CURRENT_USER"))
+    with pytest.raises(Drift, match=r"the table leasing\.history: cannot be granted: rdsadmin is a superuser"):
+        world.apply(progress=take_over)
+    assert held(world) == []
+    with pytest.raises(Blocked):
+        world.apply()
+    world.apply(skip_blocked=True)
+    assert world.plan().changes == ()
 
 
 @NEWEST
