@@ -108,17 +108,32 @@ def test_a_table_that_is_somebody_elses_by_now_stops_the_run_and_is_named(world:
 
 @NEWEST
 @RDS
-def test_what_everybody_may_read_is_not_revoked_in_vain_and_the_proof_names_it(
+def test_what_everybody_may_read_is_not_revoked_in_vain_but_named_by_plan_and_proof(
     world: World, replica: PostgresServer
 ) -> None:
     world.sabotage('SET ROLE :"app_owner"; GRANT SELECT ON leasing.password_reset TO PUBLIC')
     spec = with_replica(world, replica)
+    (note,) = [note for note in world.plan(spec, REVOKING).pending if note.name == f"{world.database}.leasing"]
+    through = f"{world.reader} can read password_reset of it all the same, through PUBLIC"
+    assert note.reason == f"{through}; what PUBLIC has is not revoked here"
     applied = world.apply(spec, REVOKING)
     assert not any("PUBLIC" in statement for statement in sql_of(applied.changes))
     refused = proved(applied, "refused")
     assert not refused.ok
     assert refused.detail.endswith("1 of 2 relations not refused: leasing.password_reset (through PUBLIC)")
     assert world.plan(spec, REVOKING).changes == ()
+    assert note in world.plan(spec, REVOKING).pending
+
+
+@NEWEST
+@RDS
+def test_what_a_group_of_others_may_read_is_named_by_the_plan_too(world: World) -> None:
+    world.apply()
+    world.sabotage('SET ROLE :"app_owner"; GRANT SELECT ON leasing.password_reset TO :"migrator"')
+    world.sabotage('GRANT :"migrator" TO :"reader"')
+    (note,) = [note for note in world.plan().pending if note.name == f"{world.database}.leasing"]
+    assert note.reason.endswith(f"can read password_reset of it all the same, through {world.migrator}")
+    assert not [note for note in world.plan(request=REVOKING).pending if note.name == f"{world.database}.leasing"]
 
 
 # --- privileges that are there and are of no use ----------------------------------------------------------------------
