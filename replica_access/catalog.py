@@ -271,7 +271,7 @@ class DatabaseCatalog:
 
     :param owners: by (schema, owner), how many relations there are.
     :param relations: where something may have to be done.
-    :param excluded: relations that readers hold something on, and that some exclusion may mean.
+    :param excluded: relations that some exclusion may mean, and that readers hold something on or can read.
     :param columns: only of relations that some exclusion of columns names.
     :param routines: functions, procedures and types that some reader wants to use, and may not be able to.
     :param held: what readers hold privileges on beside schemas, relations and columns.

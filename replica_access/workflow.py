@@ -245,13 +245,14 @@ def _change_primary(
     stored = partial(stored_passwords, hosting, _password_users(spec))
     if any(not change.late for change in outlook.cluster.changes):
         replan = planning.replan_cluster(spec, stored, outlook.request, late=False)
-        yield from converge_here(login.database, replan=replan)
+        yield from converge_here(login.database, replan=replan, left_out=bool(outlook.cluster.blocked))
     for database, plan in outlook.databases.items():
         if plan.changes:
-            yield from converge_here(database, replan=planning.replan_database(spec, database, outlook.request))
+            replan = planning.replan_database(spec, database, outlook.request)
+            yield from converge_here(database, replan=replan, left_out=bool(plan.blocked))
     if any(change.late for change in outlook.cluster.changes):
         replan = planning.replan_cluster(spec, stored, outlook.request, late=True)
-        yield from converge_here(login.database, replan=replan)
+        yield from converge_here(login.database, replan=replan, left_out=bool(outlook.cluster.blocked))
 
 
 def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:

@@ -76,7 +76,9 @@ WITH class AS MATERIALIZED (
      AND c.relname LIKE ANY (%(patterns)s::text[])
      AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
      AND EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) e
-                  WHERE e.grantee = ANY (%(readers)s::oid[]) AND e.grantee <> c.relowner)
+                  WHERE e.grantee <> c.relowner
+                    AND (e.grantee = ANY (%(readers)s::oid[])
+                         OR e.privilege_type = 'SELECT' AND (e.grantee = 0 OR e.grantee IN (SELECT m.role FROM reach m))))
    GROUP BY c.relnamespace, c.relowner, c.relkind = 'S', c.relacl
 ), rows AS (
   SELECT k.schema, k.owner, false AS sequences, false AS named, NULL::aclitem[] AS acl, pg_catalog.sum(k.total) AS total,

@@ -48,6 +48,7 @@ def converge(
     *,
     replan: Replan,
     agreed: Collection[Change] | None,
+    left_out: bool,
     prepare: Callable[[Plan], Mapping[str, Secret]],
     progress: Progress,
     lock_patience_s: float = LOCK_PATIENCE_S,
@@ -59,6 +60,7 @@ def converge(
 
     :param agreed: the changes that somebody has agreed to, and nothing else is done; ``None`` where nobody had to: then
         what the server lacks by now is done.
+    :param left_out: whether it is agreed to leave out what the admin may not do.
     :param prepare: returns the password of each user whose password the plan sets; called while nobody else can, so
         that two runs never store one password each for the same user.
     :raises Drift: the server has changed since the plan was shown.
@@ -74,6 +76,8 @@ def converge(
         if agreed is not None:
             _refuse_what_is_new(database, agreed, plan)
         for attempt in range(1, ATTEMPTS + 1):
+            if not left_out:
+                _refuse_what_is_blocked(database, plan)
             if not plan.changes:
                 return
             for change in plan.changes:
@@ -124,6 +128,16 @@ def _refuse_what_is_new(database: str, agreed: Collection[Change], plan: Plan) -
     if new := [change for change in plan.changes if change.id not in ids]:
         raise Drift(
             f"{shown(database)} has changed since the plan was made; new is: {new[0].summary}.",
+            "Look at the plan again.",
+        )
+
+
+def _refuse_what_is_blocked(database: str, plan: Plan) -> None:
+    """Stop where something cannot be done any more that could be when somebody looked."""
+    if plan.blocked:
+        raise Drift(
+            f"{shown(database)} has changed since the plan was made;"
+            f" {plan.blocked[0].object}: {plan.blocked[0].reason}.",
             "Look at the plan again.",
         )
 

@@ -198,7 +198,7 @@ def _about_relations(questions: Questions, schemas: Mapping[Oid, Schema]) -> Map
         "reach_readers": [reader for reader, _ in reach],
         "reach_roles": [role for _, role in reach],
         "reading_all": sorted(questions.reading_all),
-        "excluding": excluding if questions.readers else [],
+        "excluding": excluding,
         "patterns": _patterns(questions.exclusions),
     }
 

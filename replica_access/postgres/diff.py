@@ -14,6 +14,7 @@ from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
 from replica_access.postgres.diff_columns import diff_columns, partly_wanted
+from replica_access.postgres.diff_exposed import exposed
 from replica_access.postgres.diff_future import diff_future
 from replica_access.postgres.diff_revoke import diff_revoke
 from replica_access.postgres.diff_revoke_future import own_defaults
@@ -43,7 +44,7 @@ def diff_database(
             missing += diff_columns(here)
             missing += diff_routines(here)
             missing += diff_future(here)
-            missing += Plan(pending=tuple(_missing_schemas(here)))
+            missing += Plan(pending=(*_missing_schemas(here), *exposed(here)))
         beyond += diff_revoke(here)
     return missing + beyond.deepest_first()
 

@@ -31,12 +31,16 @@ _TIMED_OUT = "57014"
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Something that can be read; `kind` is ``pg_class.relkind``."""
+    """Something that can be read; `kind` is ``pg_class.relkind``.
+
+    :param rows: which of its rows the user sees, as far as row-level security on it tells.
+    """
 
     oid: int
     schema: str
     name: str
     kind: str
+    rows: Literal["all", "some", "none"] = "all"
 
     def __str__(self) -> str:
         return shown(self.schema, self.name)
@@ -64,13 +68,13 @@ class Names:
         return Names(self.count + other.count, (self.first + other.first)[:NAMED])
 
 
-Finding = Literal["unreadable", "exposed", "nobodys", "of_extensions", "gone"]
+Finding = Literal["unreadable", "exposed", "nobodys", "of_extensions", "gone", "some rows", "no rows"]
 """What can be said of a relation that did not simply answer as declared.
 
 ``unreadable``: should be readable, and is not. ``exposed``: should be refused, and is not, or could not be tried.
 ``nobodys``: the user has the privilege, but the server itself cannot read it (a foreign table without a handler).
 ``of_extensions``: readable because the extension that brought it lets PUBLIC read it. ``gone``: dropped since the look
-at the catalog.
+at the catalog. ``some rows``, ``no rows``: readable as declared, but row-level security chooses what it shows.
 """
 
 
@@ -111,6 +115,8 @@ class Reading:
         return True, (
             f"{readable} readable"
             + (f"; granted, but nobody can read: {self['nobodys']}" if self["nobodys"] else "")
+            + (f"; row-level security shows no row of: {self['no rows']}" if self["no rows"] else "")
+            + (f"; row-level security chooses the rows of: {self['some rows']}" if self["some rows"] else "")
             + (f"; dropped meanwhile: {self['gone']}" if self["gone"] else "")
         )
 
@@ -178,7 +184,7 @@ def read(session: psycopg.Connection[Any], access: UserAccess, database: str, re
     table: Relation | None = None
     for attempt, answer in zip(attempts, answers, strict=True):
         relation, want = attempt.relation, attempt.wanted
-        finding, note = (None, "") if _as_declared(want, answer) else _judge(want, answer, paths.get(relation.oid))
+        finding, note = _finding(attempt, answer, paths.get(relation.oid))
         if finding is not None:
             found[finding] = found.get(finding, Names()) + Names.of(f"{attempt} ({note})" if note else str(attempt))
         if finding != "gone":
@@ -228,6 +234,15 @@ def _answers(session: psycopg.Connection[Any], statements: Sequence[bytes]) -> l
 
 def _as_declared(wanted: bool, answer: Answer) -> bool:
     return answer.sqlstate is None if wanted else answer.sqlstate == REFUSED
+
+
+def _finding(attempt: _Attempt, answer: Answer, path: Any) -> tuple[Finding | None, str]:
+    """Return what to say of a relation, and why; ``None``: nothing, it answered as declared."""
+    if not _as_declared(attempt.wanted, answer):
+        return _judge(attempt.wanted, answer, path)
+    if not attempt.wanted or attempt.relation.rows == "all":
+        return None, ""
+    return ("no rows" if attempt.relation.rows == "none" else "some rows"), ""
 
 
 def _judge(wanted: bool, answer: Answer, path: Any) -> tuple[Finding | None, str]:

@@ -14,7 +14,7 @@ from replica_access import workflow
 from replica_access.model import Change, Plan, Request
 from replica_access.outlook import Applied, Outlook, refuse_what_stands_in_the_way
 from replica_access.postgres import script
-from replica_access.progress import SILENT
+from replica_access.progress import SILENT, Progress
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import Spec, parse
 
@@ -72,6 +72,10 @@ class World:
             privileges = {values["privileges"]}
         """
 
+    def dsn_of(self, server: PostgresServer) -> str:
+        """How the admin reaches `server`, a replica of the primary."""
+        return self.dsn.replace(f"port={self.primary.port}", f"port={server.port}")
+
     def look(self, spec: Spec | None = None, request: Request = ADDITIVE) -> Outlook:
         spec = spec or self.spec()
         return workflow.look(spec, workflow.host(spec), SILENT, request)
@@ -89,11 +93,12 @@ class World:
         *,
         skip_blocked: bool = False,
         confirmed: bool = False,
+        progress: Progress = SILENT,
     ) -> Applied:
         spec = spec or self.spec()
         outlook = self.look(spec, request).allowed()
         refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
-        applied = workflow.apply(spec, workflow.host(spec), outlook, SILENT, confirmed=confirmed)
+        applied = workflow.apply(spec, workflow.host(spec), outlook, progress, confirmed=confirmed)
         if applied.error is not None:
             raise applied.error
         return applied
