@@ -12,7 +12,7 @@ from .world import World, sql_of
 
 # Nothing of it depends on the major or on the admin; the property tests try it on all of them.
 pytestmark = [
-    pytest.mark.parametrize("installation", [find_installation()], ids=str, scope="session"),
+    pytest.mark.parametrize("installation", [find_installation()], indirect=True, ids=str, scope="session"),
     pytest.mark.parametrize("admin", [ADMINS["rds"]], ids=["rds"]),
 ]
 

@@ -13,7 +13,7 @@ from .world import World
 
 
 # What a file is bound to is the same everywhere; once is enough.
-@pytest.mark.parametrize("installation", [find_installation()], ids=str, scope="session")
+@pytest.mark.parametrize("installation", [find_installation()], indirect=True, ids=str, scope="session")
 @pytest.mark.parametrize("admin", [ADMINS["rds"]], ids=["rds"])
 def test_a_saved_plan_is_applied_once_and_refused_when_it_is_old(world: World) -> None:
     saved = world.run("plan", "--out", "plan.json")
