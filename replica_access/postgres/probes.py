@@ -15,7 +15,7 @@ import psycopg
 from replica_access.desired import UserAccess
 from replica_access.errors import ConnectionFailed, DatabaseError
 from replica_access.model import Login, ProofCheck, Secret
-from replica_access.names import legible, shown
+from replica_access.names import legible, shown, written
 from replica_access.postgres import reading
 from replica_access.postgres.connect import connect, run
 from replica_access.postgres.reading import NAMED, REFUSED, Names, Reading, Relation
@@ -192,7 +192,7 @@ def _schemas_refused(schemas: list[Any], exposed: frozenset[str]) -> tuple[bool,
 def _executable(session: psycopg.Connection[Any], access: UserAccess, database: str) -> tuple[bool, str]:
     """Ask for the rights on functions, procedures and types: calling them could do anything."""
     wanted = [row for row in ask(session, "proof_routines") if access.uses(database, row.schema, row.name)]
-    if missing := [shown(row.identity) for row in wanted if not row.usable]:
+    if missing := [written(row.identity) for row in wanted if not row.usable]:
         return False, f"may not use {Names.of(*missing)}"
     return True, f"{len(wanted):,} functions, procedures and types usable"
 
