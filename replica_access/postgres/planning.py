@@ -153,7 +153,7 @@ def examine_database(
         return Examined(blocked)
     foreseen = foresight.foresee(desired, found.cluster, request)
     here = foreseen.databases[database]
-    catalog = read_database(connection, here, _questions(found, foreseen, here, stock=stock))
+    catalog = read_database(connection, here, questions(found, foreseen, here, stock=stock))
     if request.schema is not None:
         catalog = catalog.only(request.schema)
     plan = diff_database(desired, foreseen, catalog, request)
@@ -162,7 +162,8 @@ def examine_database(
     return Examined(plan, tuple(scene for scene in scenes(desired, foreseen, lean, request) if scene.rules))
 
 
-def _questions(found: Survey, foreseen: Cluster, database: Database, *, stock: bool) -> Questions:
+def questions(found: Survey, foreseen: Cluster, database: Database, *, stock: bool = False) -> Questions:
+    """Return what is to be asked of `database` so that the plan can be made."""
     desired, request = found.desired, found.request
     unread = DatabaseCatalog(database.name, database.owner, {}, ())
     readers = tuple(scenes(desired, foreseen, unread, request))

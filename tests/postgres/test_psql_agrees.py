@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from replica_access import workflow
 from replica_access.catalog import Cluster, DatabaseCatalog, Entry, Relations
-from replica_access.model import PUBLIC
+from replica_access.model import PUBLIC, Request
+from replica_access.postgres import planning
+from replica_access.postgres.catalog import read_database
+from replica_access.postgres.connect import connect
 from replica_access.postgres.statements import quoted
 from replica_access.spec import Spec, parse
 
@@ -61,10 +65,12 @@ def views(world: World, prefix: str) -> Views:
     odd.apply(spec)
     assert odd.plan(spec).changes == ()
     odd.sabotage(f"CREATE ROLE {deleg};" + EXTRA.replace(':"deleg"', deleg))
-    outlook = odd.look(spec)
-    (scene, *_) = outlook.scenes[odd.database]
-    assert outlook.server is not None
-    return Views(odd, outlook.server, scene.catalog, Psql(odd.primary, odd.database))
+    login = workflow.host(spec).primary()
+    with connect(login, database=odd.database, read_only=True) as connection:
+        found = planning.survey(connection, spec, Request())
+        here = found.cluster.databases[odd.database]
+        catalog = read_database(connection, here, planning.questions(found, found.cluster, here))
+    return Views(odd, found.cluster, catalog, Psql(odd.primary, odd.database))
 
 
 def spec_of(world: World, reader: str) -> Spec:

@@ -26,7 +26,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from replica_access.errors import Blocked, Drift, NotEffective
+from replica_access.errors import Blocked, Drift
 from replica_access.model import ProofCheck
 from replica_access.outlook import Applied
 from replica_access.progress import Silent
@@ -84,9 +84,9 @@ def test_a_grant_that_the_server_only_warns_of_fails_and_nothing_of_its_transact
             f'ALTER TABLE leasing.lease OWNER TO CURRENT_USER; GRANT SELECT ON leasing.lease TO "{admin.name}"'
         )
 
-    with pytest.raises(NotEffective, match="only warned: no privileges were granted for") as raised:
-        world.apply(progress=Meddler(f"let {world.reader} read", meddle))
-    assert raised.value.fix == "Nothing of this transaction was kept: let the owner run the statement."
+    with pytest.raises(Drift, match='no privileges were granted for "lease"') as raised:
+        world.apply(progress=Meddler(f"let {world.reader} read", meddle), confirmed=True)
+    assert raised.value.fix == "Nothing of this transaction was kept: look at the plan again."
     assert held(world) == []
     (blocked,) = {b.object for b in world.plan().blocked if "lease_id_seq" not in b.object}
     assert blocked == f"{world.database}: 1 table and 1 sequence in leasing"
