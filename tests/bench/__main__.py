@@ -12,13 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from tests.bench import grants, proof, startup
+from tests.bench import grants, peers, proof, startup
 from tests.bench.figures import Figure, table
 from tests.bench.stage import SIZES, opened
 
-TARGETS_ARE_FOR = "M"
+TARGETS_ARE_FOR = ("M", "L")
 CHAPTERS = ("startup", "grants", "proof")
+ASKED_FOR = ("peers",)
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that what was made goes
     with tempfile.TemporaryDirectory(prefix="replica-access-bench-") as directory:
         found = list(measured(options, Path(directory)))
-    if options.size != TARGETS_ARE_FOR:
+    if options.size not in TARGETS_ARE_FOR:
         found = [replace(figure, target="") for figure in found]
     if options.json:
         about = {"size": options.size, "processors": os.cpu_count(), "python": platform.python_version()}
@@ -44,10 +46,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--large", action="store_const", const="L", dest="size", help="the same as --size L")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is run; the best counts; default: 3")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"which of {', '.join(CHAPTERS)}; default: all")
+    known = ", ".join((*CHAPTERS, *ASKED_FOR))
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help=f"which of {known}; default: all but peers")
     options = parser.parse_args()
-    if unknown := set(options.chapters) - set(CHAPTERS):
-        parser.error(f"no such chapter: {', '.join(sorted(unknown))}; there are {', '.join(CHAPTERS)}")
+    if unknown := set(options.chapters) - {*CHAPTERS, *ASKED_FOR}:
+        parser.error(f"no such chapter: {', '.join(sorted(unknown))}; there are {known}")
     options.chapters = options.chapters or list(CHAPTERS)
     return options
 
@@ -55,12 +58,15 @@ def arguments() -> argparse.Namespace:
 def measured(options: argparse.Namespace, directory: Path) -> Iterator[Figure]:
     if "startup" in options.chapters:
         yield from startup.figures(directory, options.rounds)
-    if "grants" in options.chapters or "proof" in options.chapters:
+    on_a_server = [chapter for chapter in (grants, peers, proof) if _name(chapter) in options.chapters]
+    if on_a_server:
         with opened(directory, options.size) as stage:
-            if "grants" in options.chapters:
-                yield from grants.figures(stage, options.rounds)
-            if "proof" in options.chapters:
-                yield from proof.figures(stage, options.rounds)
+            for chapter in on_a_server:
+                yield from chapter.figures(stage, options.rounds)
+
+
+def _name(chapter: ModuleType) -> str:
+    return chapter.__name__.rpartition(".")[2]
 
 
 if __name__ == "__main__":

@@ -42,6 +42,13 @@ def run(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, s
     return Took(**took)
 
 
+def output(command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run `command` to its end, and return what it wrote to standard output."""
+    environment = clean_environment() | dict(environment or {})
+    ran = subprocess.run(list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+    return ran.stdout
+
+
 def python(
     code: str, *options: str, cwd: Path, environment: Mapping[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:

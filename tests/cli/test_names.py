@@ -167,7 +167,7 @@ def test_databases_and_roles_whose_own_names_are_no_utf8(shop: Shop) -> None:
         assert 'database "caf\\xe9": its name is no UTF-8, so nothing in it was looked at' in shop.run("plan").out
         applied = shop.run("apply", "--yes")
         assert applied.status == 0, applied.err
-        assert 'that "\\xe9tude" makes anywhere in ascii' in applied.out
+        assert '"\\xe9tude" make anywhere in ascii' in applied.out
         assert shop.run("plan", "--check").status == 0
         take_back(shop)
 

@@ -214,7 +214,7 @@ SAYINGS = [
     "done: let analytics connect",
     "let analytics use 5 schemas",
     "done: let analytics use 5 schemas",
-    "done: let analytics read tables, sequences and schemas that migrator makes anywhere in app",
+    "done: let analytics read tables, sequences and schemas that",
     "done: let analytics use 2 schemas",
     "proving it on the replica",
     "bi tries everything in app",
