@@ -1,7 +1,8 @@
 """Execute changes: the only place that alters a server.
 
-One transaction a database: either all of its changes commit, or none. What was shown is what runs: under the lock the
-plan is made again, and anything that was not in it before stops the run. Where nothing had to be shown, it is made
+One transaction a database: either all of its changes commit, or none; only what a server cannot lock at once goes into
+several, each of which leaves less to do, and the next run does the rest. What was shown is what runs: under the lock
+the plan is made again, and anything that was not in it before stops the run. Where nothing had to be shown, it is made
 again as often as somebody else changes the server under it, within bounds.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from replica_access.names import shown
 from replica_access.postgres.blockers import Blockers, watched
 from replica_access.postgres.catalog import read_cluster
 from replica_access.postgres.connect import connect, database_error
+from replica_access.postgres.portions import lock_room, portions
 from replica_access.postgres.queries import load
 from replica_access.postgres.transaction import Failed, transact
 from replica_access.progress import Progress
@@ -75,6 +77,7 @@ def converge(
         cluster, plan = replan(connection)
         if agreed is not None:
             _refuse_what_is_new(database, agreed, plan)
+        room = lock_room(connection) if plan.changes else None
         for attempt in range(1, ATTEMPTS + 1):
             if not left_out:
                 _refuse_what_is_blocked(database, plan)
@@ -82,20 +85,22 @@ def converge(
                 return
             for change in plan.changes:
                 progress.waiting(change.summary)
-            tried = plan
+            tried, passwords, done = plan.changes, prepare(plan), 0
             try:
-                with watched(connection, login, progress) as blockers:
-                    transact(connection, database, tried.changes, cluster, prepare(tried))
+                for portion in portions(tried, room):
+                    with watched(connection, login, progress) as blockers:
+                        transact(connection, database, portion, cluster, passwords)
+                    done += len(portion)
+                    for change in portion:
+                        progress.done(change.summary)
+                        yield change
             except Failed as failed:
                 if connection.closed or attempt == ATTEMPTS:
                     raise _explained(failed, blockers) from None
                 time.sleep(random.uniform(0.05, 0.2) * 2**attempt / 2)  # noqa: S311  # jitter, no secret
                 cluster, plan = replan(connection)
-                _refuse_to_go_on(failed, database, tried, plan, confirmed=agreed is not None)
+                _refuse_to_go_on(failed, database, tried[done:], plan, confirmed=agreed is not None)
                 continue
-            for change in tried.changes:
-                progress.done(change.summary)
-                yield change
             cluster, plan = replan(connection, cluster)
             _refuse_what_is_left(database, tried, plan, confirmed=agreed is not None)
         if plan.changes:
@@ -142,9 +147,9 @@ def _refuse_what_is_blocked(database: str, plan: Plan) -> None:
         )
 
 
-def _refuse_to_go_on(failed: Failed, database: str, tried: Plan, plan: Plan, *, confirmed: bool) -> None:
+def _refuse_to_go_on(failed: Failed, database: str, tried: Sequence[Change], plan: Plan, *, confirmed: bool) -> None:
     """Stop where it would fail the same way again, or where it would not be what somebody has agreed to."""
-    if plan.changes == tried.changes:
+    if plan.changes == tried:
         if not failed.passes:
             raise failed.error from None
         return
@@ -155,9 +160,9 @@ def _refuse_to_go_on(failed: Failed, database: str, tried: Plan, plan: Plan, *, 
         ) from None
 
 
-def _refuse_what_is_left(database: str, done: Plan, plan: Plan, *, confirmed: bool) -> None:
+def _refuse_what_is_left(database: str, done: Sequence[Change], plan: Plan, *, confirmed: bool) -> None:
     """Stop where something was committed and did not hold, or where more has come that nobody has agreed to."""
-    ids = {change.id for change in done.changes}
+    ids = {change.id for change in done}
     if same := [change for change in plan.changes if change.id in ids]:
         raise NotEffective(
             f"{shown(database)}: committed, and still missing: {same[0].summary}.",

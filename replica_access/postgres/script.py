@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from replica_access.model import Change, Plan
+from replica_access.postgres.portions import USUAL_ROOM, portions
 from replica_access.postgres.statements import as_role, join_and_leave, quoted
 
 ENCODING = (
@@ -36,13 +37,17 @@ def render_undo(plan: Plan, maintenance_database: str) -> str:
 
 
 def _transactions(plan: Plan, maintenance_database: str) -> list[tuple[str, tuple[Change, ...]]]:
-    """Return what is done together, in order: what is shared, each database, and what is shared and waits for them."""
+    """Return what is done together, in order: what is shared, each database, and what is shared and waits for them.
+
+    What names very many objects is several transactions: nobody knows which server the script will meet.
+    """
     shared = plan.of("cluster")
-    return [
+    together = [
         (maintenance_database, tuple(change for change in shared if not change.late)),
         *_by_database(plan),
         (maintenance_database, tuple(change for change in shared if change.late)),
     ]
+    return [(database, portion) for database, changes in together for portion in portions(changes, USUAL_ROOM)]
 
 
 def _by_database(plan: Plan) -> list[tuple[str, tuple[Change, ...]]]:

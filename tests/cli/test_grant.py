@@ -157,6 +157,7 @@ def test_the_json_document_is_that_of_apply_and_what_appeared(applied: Shop) -> 
         "applied": [],
         "failed": [],
         "proof": None,
+        "notes": [],
         "undo": None,
         "added": [],
         "appeared": {
