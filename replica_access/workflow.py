@@ -275,7 +275,7 @@ def _end_departed_sessions(hosting: Hosting, outlook: Outlook, done: Sequence[Ch
 
     if any(change.takes == "drop" for change in done):
         for name, replica in hosting.replicas().items():
-            yield from (f"{shown(name)}: {note}" for note in end_sessions(replica, outlook.request.departed))
+            yield from (f"{name}: {note}" for note in end_sessions(replica, outlook.request.departed))
 
 
 def record(

@@ -20,6 +20,5 @@ SELECT c.relnamespace::bigint AS schema,
   JOIN pg_catalog.pg_attribute t ON t.attrelid = d.objid AND t.attnum = d.objsubid
  CROSS JOIN LATERAL pg_catalog.aclexplode(t.attacl) a
  WHERE (a.grantee = ANY (%(readers)s::oid[]) OR a.grantor = ANY (%(readers)s::oid[]) OR a.is_grantable)
-   AND a.grantee <> c.relowner
  GROUP BY c.oid, c.relnamespace, c.relowner, c.relname, c.relkind, c.relacl
  ORDER BY c.relnamespace, c.relname

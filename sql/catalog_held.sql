@@ -7,8 +7,8 @@ SELECT o.kind AS kind,
        o.identity AS identity,
        ARRAY(SELECT pg_catalog.concat_ws(' ', a.grantee, a.grantor, a.is_grantable, a.privilege_type)
                FROM pg_catalog.aclexplode(o.acl) a
-              WHERE a.grantee <> o.owner
-                AND (a.grantee = ANY (%(readers)s::oid[]) OR a.grantor = ANY (%(readers)s::oid[]) OR a.is_grantable)) AS entries
+              WHERE a.grantee = ANY (%(readers)s::oid[])
+                 OR a.grantor = ANY (%(readers)s::oid[]) OR a.is_grantable) AS entries
   FROM (SELECT DISTINCT d.classid, d.objid
           FROM pg_catalog.pg_shdepend d
          WHERE d.dbid = CASE WHEN %(shared)s THEN 0

@@ -221,7 +221,7 @@ def _unreadable(here: Scene, covered: dict[tuple[Oid, str], int]) -> Iterator[_R
 
 def _acting(here: Scene, group: Relations, schema: Schema) -> Oid | None:
     """Return the owner where the admin would grant in the name of somebody else, and may be the owner; see `actor`."""
-    acting = actor(here, group.owner, group.owner, group.entries)
+    acting = actor(here, group.owner, group.owner, schema, group.entries)
     return acting if acting is not None and actor_refusal(here, acting, group.owner, schema) is None else None
 
 

@@ -104,7 +104,7 @@ def _group(
                 for relation in relations:
                     plan += _only_columns(here, relation, site, beyond, partial[relation.schema, relation.name])
                 continue
-            acting = actor(here, beyond.grantor, group.owner, group.entries)
+            acting = actor(here, beyond.grantor, group.owner, schema, group.entries)
             # The owners differ from relation to relation, and one statement takes what each has granted.
             given = beyond if acting is not None else beyond._replace(grantor=0)
             passed_on, how_deep = has_passed_on(here, site, beyond), depth(beyond, group.owner, group.entries)
@@ -217,7 +217,7 @@ def _only_columns(here: Scene, relation: _Relation, site: Site, beyond: Extras, 
     """
     target = _relation_target(here, [relation], sequences=False)
     schema = here.catalog.schemas[relation.schema]
-    acting = actor(here, beyond.grantor, relation.owner, site.entries)
+    acting = actor(here, beyond.grantor, relation.owner, schema, site.entries)
     passed_on = PASSED_ON if has_passed_on(here, site, beyond) else None
     refusal = passed_on or actor_refusal(here, acting, relation.owner, schema)
     if refusal := refusal or (here.refusal(relation.owner, schema) if wanted else None):

@@ -116,36 +116,41 @@ def depth(beyond: Extras, owner: Oid, entries: Sequence[Entry]) -> int:
     return found
 
 
-def actor(here: Scene, grantor: Oid, owner: Oid, entries: Iterable[Entry]) -> Oid | None:
+def actor(here: Scene, grantor: Oid, owner: Oid, schema: Schema | None, entries: Iterable[Entry]) -> Oid | None:
     """Return the role to be while revoking what `grantor` granted on something of `owner`; ``None``: the admin.
 
     Whoever has the rights of the owner revokes as the owner, unless a role whose rights it has holds the grant option
-    itself: the first such role is taken for the grantor, and nothing is revoked (aclchk.c, select_best_grantor).
+    itself: the first such role is taken for the grantor, and nothing is revoked (aclchk.c, select_best_grantor). Within
+    a transaction the admin has the rights of many.
     """
     authority = here.authority
-    owner = authority.owner_of(owner, here.catalog.owner)
-    if (grantor := authority.owner_of(grantor, here.catalog.owner)) != owner:
+    if grantor != owner:
         return grantor
-    if authority.admin.superuser:
+    owner = authority.owner_of(owner, here.catalog.owner)
+    passing = {entry.grantee for entry in entries if entry.grantable} - {owner}
+    if authority.admin.superuser or not passing:
         return None
-    others = authority.reach_with([owner]) - {owner}
-    return owner if any(entry.grantable and entry.grantee in others for entry in entries) else None
+    only_the_owner_can = bool(passing & authority.reach_with([owner]))
+    return owner if only_the_owner_can or actor_refusal(here, owner, owner, schema) is None else None
 
 
 def actor_refusal(here: Scene, acting: Oid | None, owner: Oid, schema: Schema | None) -> Refusal | None:
     """Return why the admin cannot be `acting`, or why that would not help."""
     authority = here.authority
-    owner = authority.owner_of(owner, here.catalog.owner)
     if acting is None:
+        owner = authority.owner_of(owner, here.catalog.owner)
         return authority.refusal(owner) if schema is None else here.refusal(owner, schema)
     if refusal := authority.refusal_to_become(acting):
         return refusal
-    reach, name = here.cluster.reached_from(acting), shown(here.cluster.roles[acting].name)
-    if acting != owner and owner in reach:
-        reason = f"{name}, who granted it, has the rights of the owner now, and PostgreSQL would revoke as the owner"
+    role = here.cluster.roles[acting]
+    name = shown(role.name)
+    if role.superuser:
+        reason = f"{name}, who granted it, is a superuser by now, and would revoke as the owner"
         return Refusal(reason, "the owner, after taking the grant option from that role with CASCADE")
-    if schema is not None and schema.usage.isdisjoint(reach | {PUBLIC}):
-        return Refusal(f"{name}, who granted it, may not use the schema {shown(schema.name)}", name)
+    if schema is not None and schema.usage.isdisjoint(here.cluster.reached_from(acting) | {PUBLIC}):
+        return Refusal(
+            f"{shown(role.name)}, who granted it, may not use the schema {shown(schema.name)}", shown(role.name)
+        )
     return None
 
 
@@ -156,7 +161,7 @@ def take_one(here: Scene, target: Target, site: Site) -> Plan:
         return plan
     owner = here.authority.owner_of(site.owner, here.catalog.owner)
     for beyond in extras(site.entries, here.oid, site.kept(here.oid)):
-        acting = actor(here, beyond.grantor, site.owner, (*site.entries, *site.passing))
+        acting = actor(here, beyond.grantor, site.owner, site.schema, (*site.entries, *site.passing))
         passed_on = PASSED_ON if has_passed_on(here, site, beyond) else None
         if refusal := passed_on or actor_refusal(here, acting, site.owner, site.schema):
             plan += cannot(here, refusal, beyond, target)

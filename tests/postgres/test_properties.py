@@ -29,6 +29,7 @@ from .properties.worlds import (
     Membership,
     Relation,
     Role,
+    Routine,
     Schema,
     World,
     chance,
@@ -216,3 +217,28 @@ def test_a_role_called_public_is_not_everybody(site: Site) -> None:
     lease = Relation("lease", "table", "w_owner", grants)
     here = world(site, Schema("app", "w_owner", relations=(lease,)), roles=(Role("PUBLIC"),))
     check(site, here, Wish((Reader("PUBLIC", login=False),), (rule("PUBLIC"),)), revoking=True)
+
+
+READER = Wish((Reader("w_reader", login=False),), (rule("w_reader", schemas=(Exactly("public"),)),))
+
+
+def test_a_role_joined_for_something_else_may_hold_the_grant_option(site: Site) -> None:
+    """All owners are joined for the length of a transaction: any of them could be taken for the grantor."""
+    passing = (Grant("EXECUTE", "w_other", option=True), Grant("EXECUTE", "w_reader"))
+    answer = Routine("answer", "w_owner", passing)
+    lease = Relation("lease", "table", "w_other", (Grant("SELECT", "w_reader"),))
+    app = Schema("app", "w_owner", grants=(Grant("USAGE", "w_other"),), relations=(lease,), routines=(answer,))
+    check(site, world(site, app, roles=(Role("w_reader"), Role("w_other"))), READER, revoking=True)
+
+
+def test_what_the_owner_of_the_database_granted_in_its_own_name_is_revoked_as_it(site: Site) -> None:
+    grants = (Grant("CREATE", "w_reader", by="w_owner"), Grant("USAGE", "w_reader"))
+    here = world(site, Schema("public", "pg_database_owner", grants), roles=(Role("w_reader"),), owner="w_owner")
+    everything = Wish(READER.readers, (rule("w_reader", schemas=(Exactly("app"),)),))
+    check(site, here, everything, revoking=True)
+
+
+def test_a_type_that_was_passed_back_to_its_owner_keeps_what_it_depends_on(site: Site) -> None:
+    mood = Routine("mood", "w_owner", (Grant("USAGE", "w_owner", by="w_reader"),), is_type=True)
+    here = world(site, Schema("app", "w_owner", routines=(mood,)), roles=(Role("w_reader"),))
+    check(site, here, READER, revoking=True)

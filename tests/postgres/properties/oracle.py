@@ -146,9 +146,12 @@ SELECT catalog, object, coalesce(grantee.rolname, ''), a.privilege_type,
   LEFT JOIN pg_roles grantee ON grantee.oid = a.grantee
   LEFT JOIN pg_roles grantor ON grantor.oid = a.grantor
  WHERE NOT (catalog = 'pg_default_acl' AND object LIKE '% in 0 of %' AND a.grantee = a.grantor)
+   AND NOT (catalog = 'pg_default_acl' AND a.grantee = 0 AND NOT a.is_grantable
+            AND (object LIKE 'f in 0 of %' AND a.privilege_type = 'EXECUTE'
+                 OR object LIKE 'T in 0 of %' AND a.privilege_type = 'USAGE'))
 """
 
-# Defaults anywhere start from the owner's own rights: what of them was taken away.
+# Defaults anywhere start from the owner's own rights, and PUBLIC's on functions and types: what of them was taken away.
 LOST_DEFAULTS = """
 SELECT 'pg_default_acl', format('%s in 0 of %s', d.defaclobjtype, r.rolname), coalesce(g.rolname, ''), b.privilege_type,
        'taken away'
