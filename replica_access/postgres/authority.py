@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from replica_access.catalog import Cluster, Role
+from replica_access.catalog import Cluster, Entry, Role
 from replica_access.model import PUBLIC, Oid
 from replica_access.names import shown
 
@@ -85,6 +85,14 @@ class Authority:
         if self.may_grant(found):
             return None
         return Refusal(f"{self._me} may not act as {shown(found.name)}, who granted it", shown(found.name))
+
+    def granting(self, owner: Oid, entries: Iterable[Entry]) -> Oid | None:
+        """Return the role to be while granting on something of `owner`; ``None``: the admin, as a member of the owner.
+
+        Where somebody else may pass it on, the server could take that one for the grantor; see `taking.actor`.
+        """
+        passing = any(entry.grantable and entry.grantee != owner for entry in entries)
+        return owner if passing and not self.admin.superuser and self.refusal_to_become(owner) is None else None
 
     def becomes(self, role: Oid) -> tuple[str, ...]:
         """Return the roles to join so that the admin can run statements as `role`: itself, or none."""

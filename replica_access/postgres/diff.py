@@ -85,9 +85,8 @@ def _missing_schemas(here: Scene) -> Iterator[Pending]:
 def _usage(here: Scene) -> Plan:
     """What only PUBLIC gives does not count: it ends the day somebody revokes it from PUBLIC."""
     authority, reader = here.authority, here.reader
-    allowed: list[Schema] = []
+    allowed: dict[Oid | None, list[Schema]] = {}
     stuck: list[BlockedObject] = []
-    owners: list[Oid] = []
     for schema in here.catalog.schemas.values():
         if not here.wants_schema(schema.name) or _may_use(here, schema):
             continue
@@ -96,12 +95,15 @@ def _usage(here: Scene) -> Plan:
             what = f"schema {shown(here.catalog.name, schema.name)}"
             stuck.append(blocked(what, refusal, statements.usage_on("GRANT", [schema.name], reader)))
         else:
-            allowed.append(schema)
-            owners.append(owner)
-    if not allowed:
-        return Plan(blocked=tuple(stuck))
-    names = [schema.name for schema in allowed]
-    change = Change(
+            allowed.setdefault(authority.granting(owner, schema.entries), []).append(schema)
+    changes = (_usage_change(here, acting, schemas) for acting, schemas in allowed.items())
+    return Plan(tuple(changes), blocked=tuple(stuck))
+
+
+def _usage_change(here: Scene, acting: Oid | None, schemas: Sequence[Schema]) -> Change:
+    authority, reader, names = here.authority, here.reader, [schema.name for schema in schemas]
+    owners = (authority.owner_of(schema.owner, here.catalog.owner) for schema in schemas)
+    return Change(
         scope="database",
         database=here.catalog.name,
         action="grant usage",
@@ -109,9 +111,9 @@ def _usage(here: Scene) -> Plan:
         summary=f"let {shown(reader)} use {count(len(names), 'schema')}: {shortened(names)}",
         sql=(statements.usage_on("GRANT", names, reader),),
         undo=(statements.usage_on("REVOKE", names, reader),),
-        join=authority.joins(owners),
+        join=authority.joins(owners) if acting is None else authority.becomes(acting),
+        run_as=None if acting is None else here.cluster.roles[acting].name,
     )
-    return Plan((change,), blocked=tuple(stuck))
 
 
 def _may_use(here: Scene, schema: Schema) -> bool:

@@ -66,27 +66,31 @@ def diff_connect(desired: Desired, cluster: Cluster, request: Request) -> Plan:
 
 
 def _connect(reader: str, databases: list[Database], authority: Authority) -> Plan:
-    allowed: list[Database] = []
+    allowed: dict[Oid | None, list[Database]] = {}
     stuck: list[BlockedObject] = []
     for database in databases:
         if refusal := authority.refusal(database.owner):
             statement = statements.connect_on("GRANT", [database.name], reader)
             stuck.append(blocked(f"database {shown(database.name)}", refusal, statement))
         else:
-            allowed.append(database)
-    if not allowed:
-        return Plan(blocked=tuple(stuck))
-    names = [database.name for database in allowed]
-    change = Change(
-        scope="cluster",
-        action="grant connect",
-        object=shortened(names),
-        summary=f"let {shown(reader)} connect to {shortened(names)}",
-        sql=(statements.connect_on("GRANT", names, reader),),
-        undo=(statements.connect_on("REVOKE", names, reader),),
-        join=authority.joins(database.owner for database in allowed),
-    )
-    return Plan((change,), blocked=tuple(stuck))
+            allowed.setdefault(authority.granting(database.owner, database.entries), []).append(database)
+    changes = []
+    for acting, found in allowed.items():
+        names = [database.name for database in found]
+        joined = authority.joins(database.owner for database in found)
+        changes.append(
+            Change(
+                scope="cluster",
+                action="grant connect",
+                object=shortened(names),
+                summary=f"let {shown(reader)} connect to {shortened(names)}",
+                sql=(statements.connect_on("GRANT", names, reader),),
+                undo=(statements.connect_on("REVOKE", names, reader),),
+                join=joined if acting is None else authority.becomes(acting),
+                run_as=None if acting is None else authority.cluster.roles[acting].name,
+            )
+        )
+    return Plan(tuple(changes), blocked=tuple(stuck))
 
 
 # --- one role --------------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from replica_access.catalog import Object
-from replica_access.model import Change, Plan
+from replica_access.model import Change, Oid, Plan
 from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.scene import Scene, blocked, count, shortened
+from replica_access.postgres.taking import actor
 
 PRIVILEGE = {"ROUTINE": "EXECUTE", "TYPE": "USAGE"}
 _WORDS = {"ROUTINE": "function or procedure", "TYPE": "type"}
@@ -26,12 +27,17 @@ def diff_routines(here: Scene) -> Plan:
     lacking = sorted(_lacking(here), key=lambda found: (found.kind, found.identity))
     for kind, found in groupby(lacking, lambda found: found.kind):
         refused: dict[Refusal, list[Object]] = {}
-        allowed: list[Object] = []
+        allowed: dict[Oid | None, list[Object]] = {}
         for each in found:
-            refusal = here.refusal(each.owner, here.catalog.schemas[each.schema])
-            (allowed if refusal is None else refused.setdefault(refusal, [])).append(each)
-        for start in range(0, len(allowed), CHUNK):
-            plan += Plan((_change(here, kind, allowed[start : start + CHUNK]),))
+            schema = here.catalog.schemas[each.schema]
+            if refusal := here.refusal(each.owner, schema):
+                refused.setdefault(refusal, []).append(each)
+            else:
+                acting = actor(here, each.owner, each.owner, schema, each.entries)
+                allowed.setdefault(acting, []).append(each)
+        for acting, objects in allowed.items():
+            for start in range(0, len(objects), CHUNK):
+                plan += Plan((_change(here, kind, objects[start : start + CHUNK], acting),))
         for refusal, objects in refused.items():
             sql = statements.on("GRANT", [PRIVILEGE[kind]], kind, identities(objects), here.reader)
             plan += Plan(blocked=(blocked(f"{shown(here.catalog.name)}: {_described(kind, objects)}", refusal, sql),))
@@ -55,9 +61,10 @@ def _lacking(here: Scene) -> Iterator[Object]:
             yield found
 
 
-def _change(here: Scene, kind: str, objects: Sequence[Object]) -> Change:
+def _change(here: Scene, kind: str, objects: Sequence[Object], acting: Oid | None) -> Change:
     names = identities(objects)
     schemas = {found.schema: here.catalog.schemas[found.schema] for found in objects}
+    joined = here.joins(dict.fromkeys(found.owner for found in objects), schemas.values())
     return Change(
         scope="database",
         database=here.catalog.name,
@@ -66,7 +73,8 @@ def _change(here: Scene, kind: str, objects: Sequence[Object]) -> Change:
         summary=f"let {shown(here.reader)} use {_described(kind, objects)}",
         sql=(statements.on("GRANT", [PRIVILEGE[kind]], kind, names, here.reader),),
         undo=(statements.on("REVOKE", [PRIVILEGE[kind]], kind, names, here.reader),),
-        join=here.joins(dict.fromkeys(found.owner for found in objects), schemas.values()),
+        join=joined if acting is None else here.authority.becomes(acting),
+        run_as=None if acting is None else here.cluster.roles[acting].name,
     )
 
 

@@ -7,14 +7,17 @@ The same few hundred cases are tried in every run. ``HYPOTHESIS_PROFILE=thorough
 from __future__ import annotations
 
 import os
+import pkgutil
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+import replica_access
 from replica_access.sandbox.rds_like import SUPERUSER
 from replica_access.sandbox.server import PostgresServer
 
@@ -44,6 +47,14 @@ PROFILES = {
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 
 
+@pytest.fixture(scope="module")
+def all_loaded() -> None:
+    """Hypothesis draws on the constants of whatever modules happen to be loaded: let them always be the same."""
+    for module in pkgutil.walk_packages(replica_access.__path__, "replica_access."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
 @pytest.fixture(scope="module", params=list(ADMINS))
 def site(request: pytest.FixtureRequest, primary: PostgresServer) -> Iterator[Site]:
     with Site.opened(primary, ADMINS[request.param]) as site:
@@ -58,6 +69,7 @@ def cases(draw: st.DrawFn, admin: str) -> tuple[World, Wish, bool, bool, bool]:
 
 
 @pytest.mark.timeout(600 if PROFILE == "quick" else 0)
+@pytest.mark.usefixtures("all_loaded")
 def test_whatever_the_world_the_readers_read_what_the_spec_says_and_nothing_else_changes(site: Site) -> None:
     @settings(PROFILES[PROFILE], deadline=None, suppress_health_check=list(HealthCheck))
     @given(cases(site.admin.name))
