@@ -15,7 +15,7 @@ from replica_access.sandbox.server import PostgresServer
 
 from .conftest import ADMINS
 
-pytestmark = pytest.mark.parametrize("installation", [find_installation()], ids=str, scope="session")
+pytestmark = pytest.mark.parametrize("installation", [find_installation()], indirect=True, ids=str, scope="session")
 
 
 @pytest.fixture

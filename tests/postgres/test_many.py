@@ -19,7 +19,7 @@ NEWEST = [each for each in find_installations() if each.major >= 18]
 TABLES = 6000
 pytestmark = [
     pytest.mark.skipif(not NEWEST, reason="no PostgreSQL 18 here"),
-    pytest.mark.parametrize("installation", NEWEST[-1:], ids=str, scope="session"),
+    pytest.mark.parametrize("installation", NEWEST[-1:], indirect=True, ids=str, scope="session"),
     pytest.mark.parametrize("admin", [ADMINS["rds"]], ids=["rds"]),
 ]
 

@@ -27,7 +27,7 @@ from .world import REVOKING, World, sql_of
 
 # What is tried here does not depend on the major: two of them lock differently, and both are tried elsewhere.
 pytestmark = [
-    pytest.mark.parametrize("installation", [find_installation()], ids=str, scope="session"),
+    pytest.mark.parametrize("installation", [find_installation()], indirect=True, ids=str, scope="session"),
     pytest.mark.parametrize("admin", [ADMINS["rds"]], ids=["rds"]),
 ]
 
