@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from replica_access.catalog import DefaultPrivileges
+from replica_access.catalog import DefaultPrivileges, Entry
 from replica_access.model import PUBLIC, Change, Oid, Plan
 from replica_access.names import shown
 from replica_access.postgres import statements
@@ -16,9 +16,12 @@ from replica_access.postgres.taking import NOTHING, Extras, extras, there_and_ba
 def diff_revoke_future(here: Scene) -> Plan:
     """Return the default privileges to be taken from the reader."""
     rows: dict[tuple[Oid, str, Extras], list[Oid]] = {}
-    for row in here.catalog.default_privileges:
+    held = (row for row in here.catalog.default_privileges if any(e.grantee == here.oid for e in row.entries))
+    for row in held:
         needed, _ = KINDS[row.kind]
-        kept = frozenset({needed}) if any(wants_default(rule, here, row) for rule in here.rules) else NOTHING
+        if row.entries == (Entry(here.oid, row.creator, needed),) and _is_wanted(here, row):
+            continue  # as it is nearly everywhere
+        kept = frozenset({needed}) if _is_wanted(here, row) else NOTHING
         for beyond in extras(row.entries, here.oid, kept):
             rows.setdefault((row.creator, row.kind, beyond), []).append(row.schema)
     plan = Plan()
@@ -27,6 +30,10 @@ def diff_revoke_future(here: Scene) -> Plan:
             if some:
                 plan += _take_default(here, place, some)
     return plan
+
+
+def _is_wanted(here: Scene, row: DefaultPrivileges) -> bool:
+    return any(wants_default(rule, here, row) for rule in here.rules)
 
 
 def _take_default(here: Scene, place: tuple[Oid, str, Extras], schemas: Sequence[Oid]) -> Plan:
