@@ -118,8 +118,3 @@ def is_utf8(name: str) -> bool:
     (True, False)
     """
     return not any("\udc80" <= char <= "\udcff" for char in name)
-
-
-def count(number: int, noun: str) -> str:
-    """``1 table``, ``1,200 tables``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -8,10 +8,9 @@ import typer
 
 from replica_access.cli import running
 from replica_access.cli.context import Context
-from replica_access.cli.running import AllowDrop, AllowRevoke, SkipBlocked, Timeout, Yes, print_lines
+from replica_access.cli.running import AllowDrop, AllowRevoke, SkipBlocked, Timeout, Yes, count, print_lines
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Error, UsageError
-from replica_access.names import count
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.coverage import Addition

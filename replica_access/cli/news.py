@@ -9,8 +9,8 @@ from replica_access.appeared import Appeared, InDatabase
 from replica_access.cli.terminal import escaped
 from replica_access.inventory import FoundRelations, Gets, Readers
 from replica_access.model import KINDS
-from replica_access.names import count, shown
-from replica_access.postgres.scene import shortened
+from replica_access.names import shown
+from replica_access.postgres.scene import count, shortened
 
 SCHEMAS_SHOWN = 20
 """In one database; -v shows all, and JSON has every relation by its name."""

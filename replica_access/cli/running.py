@@ -14,7 +14,6 @@ import typer
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Error, Incomplete, ProofFailed
-from replica_access.names import count
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.hosting import Hosting
@@ -181,6 +180,10 @@ def judge(proofs: Mapping[str, Proof]) -> None:
 def print_lines(call: Context, lines: Iterable[str]) -> None:
     for line in lines:
         call.print(line)
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _remember(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from replica_access.catalog import Cluster, DatabaseCatalog, Relations, Role, Schema
 from replica_access.desired import Desired
 from replica_access.model import KINDS, PUBLIC, BlockedObject, Change, Covered, Oid, Pending, Plan, Request
-from replica_access.names import count, shown
+from replica_access.names import shown
 from replica_access.patterns import is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority, Refusal
@@ -19,7 +19,7 @@ from replica_access.postgres.diff_future import diff_future
 from replica_access.postgres.diff_revoke import diff_revoke
 from replica_access.postgres.diff_revoke_future import own_defaults
 from replica_access.postgres.diff_routines import diff_routines
-from replica_access.postgres.scene import Scene, blocked, for_departed, scene, shortened
+from replica_access.postgres.scene import Scene, blocked, count, for_departed, scene, shortened
 from replica_access.postgres.taking import actor, actor_refusal
 
 CHUNK = 1000

@@ -13,11 +13,11 @@ from itertools import groupby
 from replica_access.catalog import DefaultPrivileges
 from replica_access.desired import Rule
 from replica_access.model import PUBLIC, Change, Oid, Pending, Plan
-from replica_access.names import count, legible, shown
+from replica_access.names import legible, shown
 from replica_access.patterns import Exclusion, is_glob
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
-from replica_access.postgres.scene import Scene, blocked, shortened
+from replica_access.postgres.scene import Scene, blocked, count, shortened
 
 ANYWHERE: Oid = 0
 """The schema of a default privilege that holds in every schema, those of tomorrow too."""

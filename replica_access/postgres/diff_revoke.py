@@ -8,13 +8,13 @@ from typing import NamedTuple
 from replica_access.catalog import ColumnGrants, Object, Relations, Schema
 from replica_access.desired import wanted_columns
 from replica_access.model import KINDS, Change, Oid, Plan
-from replica_access.names import count, shown, written
+from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
 from replica_access.postgres.diff_columns import partly_wanted
 from replica_access.postgres.diff_revoke_future import diff_revoke_future
 from replica_access.postgres.diff_routines import PRIVILEGE
-from replica_access.postgres.scene import Scene, shortened
+from replica_access.postgres.scene import Scene, count, shortened
 from replica_access.postgres.taking import (
     NOTHING,
     PASSED_ON,

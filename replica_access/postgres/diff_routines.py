@@ -10,10 +10,10 @@ from itertools import groupby
 
 from replica_access.catalog import Object
 from replica_access.model import Change, Oid, Plan
-from replica_access.names import count, shown, written
+from replica_access.names import shown, written
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Refusal
-from replica_access.postgres.scene import Scene, blocked, shortened
+from replica_access.postgres.scene import Scene, blocked, count, shortened
 from replica_access.postgres.taking import actor
 
 PRIVILEGE = {"ROUTINE": "EXECUTE", "TYPE": "USAGE"}

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from replica_access.catalog import Cluster, DatabaseCatalog, Holdings, Membership, Object, Role
 from replica_access.desired import Desired
 from replica_access.model import BlockedObject, Change, Oid, Pending, Plan, Request
-from replica_access.names import count, shown
+from replica_access.names import shown
 from replica_access.postgres import statements
 from replica_access.postgres.authority import Authority
 from replica_access.postgres.diff_revoke import take_from_object
 from replica_access.postgres.foresight import undeclared
-from replica_access.postgres.scene import Scene, for_departed, scene
+from replica_access.postgres.scene import Scene, count, for_departed, scene
 from replica_access.postgres.taking import NOTHING
 
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import psycopg
 
 from replica_access.model import Oid
-from replica_access.names import count
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.propagation import wait_for_replay
 from replica_access.postgres.queries import load
+from replica_access.postgres.scene import count
 
 Scope = Literal["proof_fingerprint_shared", "proof_fingerprint"]
 Fingerprint = Mapping[str, tuple[int, str]]

@@ -12,7 +12,7 @@ from replica_access.catalog import Cluster, Database, DatabaseCatalog, Holdings
 from replica_access.desired import Desired, from_spec
 from replica_access.errors import WrongServer
 from replica_access.model import PUBLIC, BlockedObject, Oid, Pending, Plan, Request
-from replica_access.names import count, is_utf8, legible, shown
+from replica_access.names import is_utf8, legible, shown
 from replica_access.patterns import matches
 from replica_access.postgres import foresight, statements
 from replica_access.postgres.catalog import (
@@ -25,7 +25,7 @@ from replica_access.postgres.catalog import (
 from replica_access.postgres.diff import diff_database, diff_left_behind, scenes
 from replica_access.postgres.diff_roles import absent, diff_connect, diff_roles
 from replica_access.postgres.diff_shared import departing, diff_departed, diff_shared
-from replica_access.postgres.scene import Scene
+from replica_access.postgres.scene import Scene, count
 from replica_access.spec import Spec
 
 

@@ -15,10 +15,11 @@ import psycopg
 from replica_access.desired import UserAccess
 from replica_access.errors import ConnectionFailed, DatabaseError
 from replica_access.model import Login, ProofCheck, Secret
-from replica_access.names import count, legible, shown, written
+from replica_access.names import legible, shown, written
 from replica_access.postgres import reading
 from replica_access.postgres.connect import connect, run
 from replica_access.postgres.reading import NAMED, REFUSED, Names, Reading, Relation
+from replica_access.postgres.scene import count
 from replica_access.postgres.session import ask, log_in
 from replica_access.postgres.statements import qualified, quoted
 

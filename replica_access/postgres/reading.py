@@ -10,9 +10,10 @@ from typing import Any, Literal
 import psycopg
 
 from replica_access.desired import UserAccess
-from replica_access.names import count, legible, shown
+from replica_access.names import legible, shown
 from replica_access.postgres import pipeline
 from replica_access.postgres.pipeline import Answer
+from replica_access.postgres.scene import count
 from replica_access.postgres.session import BUSY, RETRY_PAUSES_S, ask
 from replica_access.postgres.statements import qualified, quoted
 

@@ -130,6 +130,11 @@ def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:
     return BlockedObject(what, f"cannot be granted: {refusal.reason}", f"as {refusal.by}: {sql};")
 
 
+def count(number: int, noun: str) -> str:
+    """``1 table``, ``1,200 tables``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(names: Sequence[str], most: int = 6, display: Callable[[str], str] = shown) -> str:
     """``a, b, c`` or ``a, b, c, d, … z (100 in all)``.
 
