@@ -1,0 +1,73 @@
+"""Carry out what is planned for the security group of a replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replica_access.aws.adoption import foreign_group
+from replica_access.aws.commands import Commands
+from replica_access.aws.landscape import SecurityGroup
+from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
+from replica_access.aws.step import Step
+from replica_access.errors import AwsError, NotOurs
+
+CONSISTENCY_S = 60.0
+"""How long EC2 may not know a security group that it has just made."""
+
+
+def create_security_group(step: Step) -> None:
+    """Make the group, or take the one that an earlier call of ours made; its id is an output.
+
+    :raises NotOurs: a group of that name is somebody else's.
+    """
+    try:
+        group_id = str(step.aws.call("ec2", "CreateSecurityGroup", **step.parameters)["GroupId"])
+    except AwsError as error:
+        if error.code != "InvalidGroup.Duplicate":
+            raise
+        group_id = _adopted_group(step).id
+    _until_known(step, "DescribeSecurityGroups", GroupIds=[group_id])
+    step.outputs["security_group"] = group_id
+
+
+def _adopted_group(step: Step) -> SecurityGroup:
+    """Return the group whose name is taken, where it is ours: the answer to our own call was lost."""
+    name, vpc = step.parameters["GroupName"], step.parameters["VpcId"]
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": [name]}]
+    begin = step.now()
+    while not (found := step.aws.call("ec2", "DescribeSecurityGroups", Filters=filters)["SecurityGroups"]):
+        if step.now() - begin > min(CONSISTENCY_S, step.left_s):
+            raise NotOurs(
+                f"The name {name} is taken in {vpc} by a security group that cannot be seen.",
+                "Look for it in the console, whatever its capitals, and rename or delete it.",
+            )
+        step.pause(2)
+    group = SecurityGroup.of(found[0])
+    replica = as_mapping(step.parameters["TagSpecifications"][0]["Tags"])[REPLICA_TAG]
+    if not belongs_to(replica, group.tags):
+        refusal = foreign_group(group, replica, Commands(step.aws.region))
+        raise NotOurs(f"{refusal.reason}.", refusal.fix)
+    return group
+
+
+def allow(step: Step) -> None:
+    """Let addresses in; those that are let in already are no error."""
+    try:
+        _until_known(step, "AuthorizeSecurityGroupIngress", **step.parameters)
+    except AwsError as error:
+        if error.code != "InvalidPermission.Duplicate":
+            raise
+
+
+def _until_known(step: Step, operation: str, **parameters: Any) -> None:
+    """Call `operation` on a group, again while EC2 does not know the group yet."""
+    begin = step.now()
+    while True:
+        try:
+            step.aws.call("ec2", operation, **parameters)
+        except AwsError as error:
+            if error.code != "InvalidGroup.NotFound" or step.now() - begin > min(CONSISTENCY_S, step.left_s):
+                raise
+            step.pause(2)
+        else:
+            return

@@ -1,0 +1,81 @@
+"""Carry out what is planned for a replica."""
+
+from __future__ import annotations
+
+from replica_access.aws.adoption import not_ours
+from replica_access.aws.commands import Commands
+from replica_access.aws.ownership import identifier
+from replica_access.aws.readiness import TERMINAL, differences
+from replica_access.aws.replica import duration
+from replica_access.aws.step import Step
+from replica_access.aws.survey import instance as describe
+from replica_access.errors import AwsError, NotOurs
+
+BUSY_INTERVAL_S = 15.0
+MAX_UNEXPLAINED = 3
+
+
+def create_replica(step: Step) -> None:
+    """Make the replica, or take the one that an earlier call of ours made, and wait until it is ready.
+
+    :raises NotOurs: an instance of that name is somebody else's.
+    """
+    name = step.parameters["DBInstanceIdentifier"]
+    source = identifier(step.parameters["SourceDBInstanceIdentifier"])
+    try:
+        _when_free(step, "CreateDBInstanceReadReplica", source)
+    except AwsError as error:
+        if error.code != "DBInstanceAlreadyExists":
+            raise
+        _require_ours(step, name, source)
+    made = step.wait(name)
+    if wrong := differences(made, step.parameters):
+        raise AwsError(
+            f"{name} is there, but not as it was asked for: {'; '.join(wrong)}.",
+            "Run the same command again: it plans what mends that.",
+        )
+
+
+def _require_ours(step: Step, name: str, source: str) -> None:
+    found, primary = describe(step.aws, name), describe(step.aws, source)
+    if found is None or primary is None:
+        return  # deleted meanwhile; the wait that follows says so
+    if refusal := not_ours(found, primary, Commands(step.aws.region)):
+        raise NotOurs(f"{refusal.reason}.", refusal.fix, code="DBInstanceAlreadyExists")
+
+
+def wait(step: Step) -> None:
+    """Wait until the replica is ready."""
+    step.wait(step.parameters["DBInstanceIdentifier"])
+
+
+def modify(step: Step) -> None:
+    """Change the replica, once it lets itself be changed, and wait until that shows."""
+    name = step.parameters["DBInstanceIdentifier"]
+    _when_free(step, "ModifyDBInstance", name)
+    step.wait(name, wanted=step.parameters)
+
+
+def _when_free(step: Step, operation: str, instance: str) -> None:
+    """Call `operation`, which needs `instance` to be available, again while that is busy with something else.
+
+    RDS gives one code for an instance that is busy and for one that will never do, so its own state decides.
+    """
+    unexplained = 0
+    while True:
+        try:
+            step.aws.call("rds", operation, **step.parameters)
+        except AwsError as error:
+            if error.code != "InvalidDBInstanceState" or not step.left_s:
+                raise
+            found = describe(step.aws, instance)
+            if found is None or found.status in TERMINAL:
+                raise
+            if found.status == "available":
+                unexplained += 1  # it may just have become free
+            if unexplained > MAX_UNEXPLAINED:
+                raise
+            step.progress.waiting(f"{found.identifier} is {found.status}: waiting ({duration(step.left_s)} left)")
+            step.pause(BUSY_INTERVAL_S)
+        else:
+            return
