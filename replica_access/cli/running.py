@@ -183,6 +183,7 @@ def print_lines(call: Context, lines: Iterable[str]) -> None:
 
 
 def count(number: int, noun: str) -> str:
+    """Return `number` of `noun`; `scene.count` says the same, and would be imported before `--help` is printed."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -116,7 +116,7 @@ def parse_dsn(dsn: str) -> dict[str, str]:
         return {key: str(value) for key, value in conninfo.conninfo_to_dict(dsn).items()}
     except psycopg.ProgrammingError as error:
         raise ConnectionFailed(
-            f"The dsn cannot be read: {_first_line(error)}.", "Write host=… user=… or a URL."
+            f"The dsn cannot be read: {first_line(error)}.", "Write host=… user=… or a URL."
         ) from None
 
 
@@ -189,13 +189,14 @@ def _reason(text: str) -> str:
     return reason.rstrip(".")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what `error` says first, without its full stop: servers add context, hints and positions below."""
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def database_error(error: psycopg.Error, doing: str) -> DatabaseError:
     """Return what a server answered as one of our errors; `doing` names the object and the step."""
-    message = legible(_first_line(error))
+    message = legible(first_line(error))
     match error.sqlstate:
         case "42501":
             fix = "The admin lacks that right: grant it, or run the statement as the owner."

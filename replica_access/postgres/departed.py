@@ -15,7 +15,7 @@ from psycopg.rows import namedtuple_row
 from replica_access.errors import Error
 from replica_access.model import Login, Oid
 from replica_access.names import shown
-from replica_access.postgres.connect import connect
+from replica_access.postgres.connect import connect, first_line
 from replica_access.postgres.queries import load
 from replica_access.postgres.scene import count
 
@@ -30,7 +30,7 @@ def end_sessions(replica: Login, roles: Mapping[str, Oid]) -> Iterator[str]:
     except Error as error:
         yield f"Whether {names} still has sessions there is not known: {error}"
     except psycopg.Error as error:
-        yield f"Whether {names} still has sessions there is not known: {_words(error)}."
+        yield f"Whether {names} still has sessions there is not known: {first_line(error)}."
 
 
 def _end(standby: psycopg.Connection[Any], row: Any, name: str) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _end(standby: psycopg.Connection[Any], row: Any, name: str) -> Iterator[str]
             ended += len(_ask(standby, "departed_end", session=session, role=row.role))
         except psycopg.errors.InsufficientPrivilege as error:
             left.append(session)
-            why = _words(error)
+            why = first_line(error)
     if ended:
         yield f"{count(ended, 'session')} of {name} ended."
     if left:
@@ -56,7 +56,3 @@ def _end(standby: psycopg.Connection[Any], row: Any, name: str) -> Iterator[str]
 def _ask(standby: psycopg.Connection[Any], query: str, **parameters: Any) -> list[Any]:
     with standby.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(load(query), parameters).fetchall()
-
-
-def _words(error: psycopg.Error) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -19,9 +19,10 @@ def diff_revoke_future(here: Scene) -> Plan:
     held = (row for row in here.catalog.default_privileges if any(e.grantee == here.oid for e in row.entries))
     for row in held:
         needed, _ = KINDS[row.kind]
-        if row.entries == (Entry(here.oid, row.creator, needed),) and _is_wanted(here, row):
+        is_wanted = _is_wanted(here, row)
+        if is_wanted and row.entries == (Entry(here.oid, row.creator, needed),):
             continue  # as it is nearly everywhere
-        kept = frozenset({needed}) if _is_wanted(here, row) else NOTHING
+        kept = frozenset({needed}) if is_wanted else NOTHING
         for beyond in extras(row.entries, here.oid, kept):
             rows.setdefault((row.creator, row.kind, beyond), []).append(row.schema)
     plan = Plan()

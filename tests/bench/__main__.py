@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.bench import grants, peers, proof, startup
-from tests.bench.figures import Figure, table
+from tests.bench.figures import Figure, head, row
 from tests.bench.stage import SIZES, opened
 
 TARGETS_ARE_FOR = ("M", "L")
@@ -26,17 +26,20 @@ ASKED_FOR = ("peers",)
 def main() -> None:
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that what was made goes
+    if not options.json:
+        print(*head(), sep="\n", flush=True)
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="replica-access-bench-") as directory:
-        found = list(measured(options, Path(directory)))
-    if options.size not in TARGETS_ARE_FOR:
-        found = [replace(figure, target="") for figure in found]
+        for measured_figure in measured(options, Path(directory)):
+            figure = measured_figure if options.size in TARGETS_ARE_FOR else replace(measured_figure, target="")
+            found.append(figure)
+            if not options.json:
+                print(row(figure), flush=True)  # a run on L that is stopped has said what it had
     if options.json:
         about = {"size": options.size, "processors": os.cpu_count(), "python": platform.python_version()}
         figures = [figure.document() for figure in found]
         json.dump({"schema": "replica-access/bench/1", **about, "figures": figures}, sys.stdout, indent=2)
         print()
-    else:
-        print(*table(found), sep="\n")
 
 
 def arguments() -> argparse.Namespace:
