@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from replica_access.sandbox import lifecycle
+from replica_access.sandbox import control, lifecycle
+from replica_access.sandbox.faults import Faults
 from replica_access.sandbox.lifecycle import SandboxStatus
+from replica_access.sandbox.record import RecordedCall
 
 numbers = itertools.count(1)
 PATIENCE = 60.0
@@ -48,6 +50,20 @@ class Sandbox:
     @property
     def ec2(self) -> Any:
         return self.client("ec2")
+
+    def faults(self, **wanted: Any) -> AbstractContextManager[None]:
+        """Put faults in force for the length of a block; the arguments are the fields of ``Faults``."""
+        return control.faults(self.status.directory, Faults(**wanted))
+
+    @contextmanager
+    def recording(self, by: str = "") -> Iterator[list[RecordedCall]]:
+        """The AWS calls made during the block, there once it has ended; ``by`` is a part of the caller's User-Agent."""
+        heard: list[RecordedCall] = []
+        control.forget_calls(self.status.directory)
+        try:
+            yield heard
+        finally:
+            heard += [call for call in control.calls(self.status.directory) if by in call.user_agent]
 
     def close(self) -> None:
         for client in self.clients.values():

@@ -221,12 +221,17 @@ def store_secret(server: PostgresServer, password: str) -> None:
 @contextmanager
 def answering(place: Site) -> Iterator[dict[str, Any]]:
     """Serve from a thread for the length of the block; yields where, and how to ask for the status."""
-    from replica_access.sandbox import wire
+    from replica_access.sandbox import rds, wire
 
     token = secrets.token_urlsafe(24)
     server = wire.listen(
         wire.Application(
-            lock=place.lock, settle=enforce_security_groups, status=lambda: describe(place, server.port), token=token
+            lock=place.lock,
+            settle=enforce_security_groups,
+            status=lambda: describe(place, server.port),
+            faults=place.faults,
+            turn=rds.turn,
+            token=token,
         )
     )
     threading.Thread(target=server.serve_forever, args=[STOP_POLL_SECONDS], name="http", daemon=True).start()
@@ -295,6 +300,7 @@ def end_instances() -> None:
 
     instances = list(rds.instances())
     for instance in instances:
+        instance.release()
         instance.finish_work()
     running = [instance.server for instance in instances if instance.server is not None]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as beside:

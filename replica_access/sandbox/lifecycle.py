@@ -12,22 +12,19 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from replica_access.errors import Error, UsageError
 from replica_access.sandbox import directory as sandbox
+from replica_access.sandbox.control import STATUS_PATH, ask
 from replica_access.sandbox.process import is_alive, polls
 
 __all__ = ["SandboxInstance", "SandboxStatus", "environment", "start", "status", "stop"]
 
 START_SECONDS = 60.0
-STATUS_SECONDS = 10.0
 STOP_SECONDS = 30.0
-STATUS_PATH = "/sandbox/status"
 NEEDED = ("moto", "flask", "flask_cors", "cryptography")
 
 
@@ -174,26 +171,7 @@ def status(directory: Path) -> SandboxStatus:
     :raises Error: it does not answer.
     """
     directory = directory.absolute()
-    state = sandbox.read_state(directory)
-    if sandbox.holder(directory) is None or "endpoint_url" not in state:
-        raise UsageError(
-            f"No sandbox runs in {directory}.", f"Start one with: replica-access sandbox start --dir {directory}"
-        )
-    connection = HTTPConnection(urlsplit(state["endpoint_url"]).netloc, timeout=STATUS_SECONDS)
-    try:
-        connection.request("GET", STATUS_PATH, headers={"Authorization": f"Bearer {state['token']}"})
-        answer = connection.getresponse()
-        body = answer.read()
-    except OSError as error:
-        raise Error(
-            f"The sandbox in {directory} runs but does not answer: {error}.",
-            f"Stop it with: replica-access sandbox stop --dir {directory}",
-        ) from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise Error(f"The sandbox in {directory} answered {answer.status}.", f"See {sandbox.log_file(directory)}.")
-    return read_status(directory, json.loads(body))
+    return read_status(directory, ask(directory, STATUS_PATH))
 
 
 def read_status(directory: Path, document: dict[str, Any]) -> SandboxStatus:

@@ -19,13 +19,15 @@ from moto.rds.models import DBParameterGroup, DBSubnetGroup, RDSBackend, rds_bac
 
 from replica_access.errors import Error
 from replica_access.sandbox import rds_checks as refuse
+from replica_access.sandbox import rds_events as events
 from replica_access.sandbox import rds_jobs as jobs
 from replica_access.sandbox import site as servers
+from replica_access.sandbox.faults import Turn
 from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
 
-__all__ = ["SandboxRDS", "backend", "install", "instances"]
+__all__ = ["SandboxRDS", "backend", "install", "instances", "turn"]
 
 DEFAULT_CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
 
@@ -61,6 +63,19 @@ def instances() -> Iterator[Instance]:
     """All instances of all accounts and Regions."""
     for account, region, _ in rds_backends.iter_backends():
         yield from list(backend(account, region).instances)
+
+
+def turn(fault: Turn) -> None:
+    """Make an instance take on a status.
+
+    :raises LookupError: there is no instance of that name.
+    """
+    for instance in instances():
+        if instance.db_instance_identifier == fault.instance:
+            instance.become(fault.status)
+            instance.work(partial(jobs.turn, cast("SandboxRDS", instance.backend), instance, fault))
+            return
+    raise LookupError(f"there is no instance {fault.instance}")
 
 
 class SandboxRDS(RDSBackend):
@@ -266,6 +281,15 @@ class SandboxRDS(RDSBackend):
         self.secretsmanager.update_secret(
             instance.master_user_secret.secret_arn, secret_string=document, client_request_token=str(uuid4())
         )
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def note(self, instance: Instance, message: str) -> None:
+        """Something has happened to an instance that DescribeEvents shall tell."""
+        self.events.append(cast("Any", events.of_instance(instance, message)))
+
+    def describe_events(self, **call: Any) -> list[Any]:  # type: ignore[override]  # moto takes two only
+        return events.matching(self.events, call)
 
     # -- groups --------------------------------------------------------------------------------------------------------
 

@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.rds.models import DBInstance, RDSBackend
 
 from replica_access.sandbox import site
+from replica_access.sandbox.faults import NO_FAULTS, Injector
 from replica_access.sandbox.firewall import Network, allowed_networks
 
 if TYPE_CHECKING:
+    from replica_access.sandbox.rds import SandboxRDS
     from replica_access.sandbox.server import PostgresServer
 
 __all__ = ["Instance", "inherited_by_replica"]
@@ -154,6 +156,19 @@ class Instance(DBInstance):
         """Take on a status, unless the instance is being deleted: that is where it ends."""
         if not self.is_leaving:
             self.status = status
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a fault keeps it in the status that it has."""
+        return self._faults.holds(self.db_instance_identifier, self.status)
+
+    def release(self) -> None:
+        """Let no fault keep it any longer."""
+        self._faults.replace(NO_FAULTS)
+
+    @property
+    def _faults(self) -> Injector:
+        return cast("SandboxRDS", self.backend).site.faults
 
     @cached_property
     def _queue(self) -> ThreadPoolExecutor:

@@ -13,6 +13,7 @@ from typing import Any
 from replica_access.sandbox import rds_like
 from replica_access.sandbox.binaries import Installation
 from replica_access.sandbox.certificates import Authority, ServerCertificate, create_authority, issue
+from replica_access.sandbox.faults import Injector
 from replica_access.sandbox.hba import hba_lines
 from replica_access.sandbox.server import PostgresServer
 
@@ -24,6 +25,7 @@ class Site:
     """All servers run the same PostgreSQL, under the same superuser, with one certificate for their common name.
 
     :ivar lock: held by whoever reads or changes the state of the AWS side.
+    :ivar faults: what shall go wrong, for tests.
     """
 
     instances: Path
@@ -32,6 +34,7 @@ class Site:
     certificate: ServerCertificate | None
     superuser_password: str = field(repr=False)
     lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
+    faults: Injector = field(default_factory=Injector, repr=False)
 
     @property
     def family(self) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -18,7 +20,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
-from replica_access.sandbox.lifecycle import STATUS_PATH
+from replica_access.sandbox import calls
+from replica_access.sandbox.control import CALLS_PATH, FAULTS_PATH, STATUS_PATH
+from replica_access.sandbox.faults import NO_FAULTS, FaultError, Faults, Injector, Refusal, Turn, When
+from replica_access.sandbox.record import RecordedCall
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,13 +32,23 @@ __all__ = ["Application", "listen"]
 
 log = logging.getLogger(__name__)
 
+DIRECTING = (STATUS_PATH, FAULTS_PATH, CALLS_PATH)
+CALLS_KEPT = 20_000
+WOULD_HAVE_SUCCEEDED = "Request would have succeeded, but DryRun flag is set."
+
+
+class Lost(Exception):
+    """A call whose answer nobody gets."""
+
 
 class Application:
-    """The WSGI application.
+    """The WSGI application: AWS's services, and beside them, for whoever knows the token, what directs the sandbox.
 
     :param lock: held for the length of each request, since moto's state is not made for threads.
     :param settle: called after each request, before its answer is sent: what the request changed is in force by then.
-    :param status: the document behind ``STATUS_PATH``, for whoever knows the token.
+    :param status: the document behind ``STATUS_PATH``.
+    :param faults: asked about each call; what ``FAULTS_PATH`` shows and replaces.
+    :param turn: makes an instance take on a status.
     """
 
     def __init__(
@@ -42,41 +57,110 @@ class Application:
         lock: AbstractContextManager[Any],
         settle: Callable[[], None],
         status: Callable[[], dict[str, Any]],
+        faults: Injector,
+        turn: Callable[[Turn], None],
         token: str,
     ) -> None:
         self.services = DomainDispatcherApplication(create_backend_app)
         self.lock = lock
         self.settle = settle
         self.status = status
+        self.faults = faults
+        self.turn = turn
         self.token = token
+        self.calls: deque[RecordedCall] = deque(maxlen=CALLS_KEPT)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self.answer(environ)(environ, start_response)
+        try:
+            answer = self.answer(environ)
+        except Lost:
+            raise ConnectionResetError from None  # for which the handler closes the connection, without a word
+        return answer(environ, start_response)
 
     def answer(self, environ: WSGIEnvironment) -> Response:
         request = Request(environ, populate_request=False, shallow=True)
         try:
-            if request.path == STATUS_PATH:
-                return self.answer_status(request)
+            if request.path in DIRECTING:
+                return self.answer_director(Request(environ))
             if request.path.startswith("/moto-api"):
                 return Response(status=HTTPStatus.NOT_FOUND)
             with self.lock:
-                response = Response.from_app(self.services, environ, buffered=True)
-                self.settle()
-        except NotImplementedError as error:
-            return aws_error(environ, HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
+                call = calls.read(environ)
+                return self.serve(environ) if call is None else self.serve_call(environ, call)
+        except Lost:
+            raise
         except Exception as error:
             log.exception("%s %s", request.method, request.path)
             return aws_error(
                 environ, HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", f"{type(error).__name__}: {error}"
             )
+
+    def serve(self, environ: WSGIEnvironment) -> Response:
+        try:
+            response = Response.from_app(self.services, environ, buffered=True)
+        except NotImplementedError as error:
+            response = aws_error(environ, HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
+        self.settle()
         return response
 
-    def answer_status(self, request: Request) -> Response:
+    def serve_call(self, environ: WSGIEnvironment, call: RecordedCall) -> Response:
+        """Serve a call as the faults in force let it be, and record it.
+
+        :raises Lost: nobody gets the answer.
+        """
+        fate: Refusal | When | None = None
+        if self.faults.concerns(call):
+            for turn in self.faults.turns_before(call):
+                self.turn(turn)
+            fate = self.faults.fate(call)
+        if fate is When.BEFORE_IT_ACTS:
+            self.calls.append(replace(call, answered=False))
+            raise Lost
+        if isinstance(fate, Refusal):
+            response = aws_error(environ, HTTPStatus(fate.status), fate.code, fate.message)
+        elif call.dry_run:  # of which moto knows some only
+            response = aws_error(environ, HTTPStatus.PRECONDITION_FAILED, "DryRunOperation", WOULD_HAVE_SUCCEEDED)
+        else:
+            response = self.serve(environ)
+        answered = fate is not When.AFTER_IT_ACTED
+        error = calls.error_code(response.status_code, response.get_data())
+        self.calls.append(replace(call, answered=answered, error=error if answered else None))
+        if not answered:
+            raise Lost
+        return response
+
+    def answer_director(self, request: Request) -> Response:
+        """Answer whoever directs the sandbox: its status, the faults in force, the calls so far."""
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return Response(status=HTTPStatus.FORBIDDEN)
         with self.lock:
-            return Response(json.dumps(self.status()), mimetype="application/json")
+            match request.path, request.method:
+                case (path, "GET") if path == STATUS_PATH:
+                    document: Any = self.status()
+                case (path, "GET") if path == FAULTS_PATH:
+                    document = asdict(self.faults.faults)
+                case (path, "GET") if path == CALLS_PATH:
+                    document = [asdict(call) for call in self.calls]
+                case (path, "DELETE") if path == CALLS_PATH:
+                    self.calls.clear()
+                    return Response(status=HTTPStatus.NO_CONTENT)
+                case (path, "PUT" | "DELETE") if path == FAULTS_PATH:
+                    return self.replace_faults(request)
+                case _:
+                    return Response(status=HTTPStatus.METHOD_NOT_ALLOWED)
+            return Response(json.dumps(document), mimetype="application/json")
+
+    def replace_faults(self, request: Request) -> Response:
+        try:
+            faults = Faults.read(json.loads(request.get_data())) if request.method == "PUT" else NO_FAULTS
+            self.faults.replace(faults)
+            for turn in faults.turn:
+                if turn.before is None:
+                    self.turn(turn)
+        except (FaultError, LookupError, ValueError) as error:
+            self.faults.replace(NO_FAULTS)
+            return Response(f"{error}", HTTPStatus.BAD_REQUEST, mimetype="text/plain")
+        return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def aws_error(environ: WSGIEnvironment, status: HTTPStatus, code: str, message: str) -> Response:
@@ -88,13 +172,15 @@ def aws_error(environ: WSGIEnvironment, status: HTTPStatus, code: str, message: 
     if "/ec2/aws4_request" in environ.get("HTTP_AUTHORIZATION", ""):
         body = f"<Response><Errors><Error>{text}</Error></Errors><RequestID>sandbox</RequestID></Response>"
     else:
-        body = (
-            f"<ErrorResponse><Error><Type>Receiver</Type>{text}</Error><RequestId>sandbox</RequestId></ErrorResponse>"
-        )
+        fault = "Receiver" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "Sender"
+        body = f"<ErrorResponse><Error><Type>{fault}</Type>{text}</Error><RequestId>sandbox</RequestId></ErrorResponse>"
     return Response(body, status, content_type="text/xml")
 
 
 class QuietHandler(MotoRequestHandler):
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:  # noqa: ARG002
+        self.close_connection = True  # instead of waiting for another request on it
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         log.debug("%s %s", self.requestline, code)
 
