@@ -31,11 +31,21 @@ class Hosting(Protocol):
     def execute(self, change: Change, progress: Progress) -> None:
         """Carry out one change of the plan that `look` made, and wait until it holds."""
 
+    def endpoints(self) -> Mapping[str, Login]:
+        """Return where each replica is, by the same names, without the admin's credentials: for `as_user`."""
+
+    def as_user(self, login: Login, user: str) -> Login | None:
+        """Return how `user` logs in where `login` leads, or ``None`` where no password of theirs is stored."""
+
     def password(self, user: str) -> Secret | None:
-        """Return the stored password of `user`, or ``None`` where none is stored."""
+        """Return the stored password of `user`, or ``None`` where none is stored; one who logs in by IAM has none."""
 
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, before any server learns of it."""
+
+
+_FILES = {"passfile", "sslcert", "sslcrl", "sslcrldir", "sslkey", "sslrootcert"}
+"""Parameters of libpq that name a file."""
 
 
 class PlainHosting:
@@ -63,6 +73,13 @@ class PlainHosting:
             replicas[name if name not in replicas else f"{name} (replica.dsn[{number}])"] = login
         return replicas
 
+    def endpoints(self) -> Mapping[str, Login]:
+        return self.replicas()
+
+    def as_user(self, login: Login, user: str) -> Login | None:
+        password = self.password(user)
+        return login.as_user(user, password) if password is not None else None
+
     def execute(self, change: Change, progress: Progress) -> None:
         raise NotImplementedError(f"nothing around a dsn is changed: {change.summary}")
 
@@ -85,7 +102,7 @@ class PlainHosting:
                 f"users.{shown(user)}.secret is {secret}: without RDS there is no Secrets Manager.",
                 "Write file:PATH.",
             )
-        return passwords.path_of(secret)
+        return passwords.path_of(secret, self.spec.directory)
 
     def _login(self, dsn: str) -> Login:
         from replica_access.postgres.connect import parse_dsn
@@ -94,6 +111,9 @@ class PlainHosting:
         for key in ("sslmode", "sslrootcert"):
             if (value := getattr(self.spec.primary, key)) is not None:
                 parameters.setdefault(key, value)
+        for key in _FILES & parameters.keys():
+            if parameters[key] not in {"", "system"}:
+                parameters[key] = str(self.spec.directory / Path(parameters[key]).expanduser())
         named = parameters.pop("dbname", None)
         database = named if named is not None else self.spec.primary.database
         server = next((parameters[key] for key in ("host", "hostaddr", "service") if key in parameters), "localhost")

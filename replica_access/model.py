@@ -7,7 +7,7 @@ Names are ``str`` as the server sent them; ``names.shown`` displays them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -57,13 +57,32 @@ class Secret:
     __str__ = __repr__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
+        return type(other) is type(self) and isinstance(other, Secret) and other._value == self._value
 
     def __hash__(self) -> int:
         return hash(self._value)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise TypeError("a Secret is not serialised")
+
+
+class Token(Secret):
+    """A password that is good for minutes: made anew whenever it is needed, so that no long run ends with an old one.
+
+    :param sign: makes one.
+    """
+
+    __slots__ = ("_sign",)
+
+    def __init__(self, sign: Callable[[], str]) -> None:
+        super().__init__("")
+        self._sign = sign
+
+    def reveal(self) -> str:
+        return self._sign()
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 # --- where a server is, and how to log in ----------------------------------------------------------------------------

@@ -36,18 +36,19 @@ def is_file(secret: str) -> bool:
     return secret.startswith(FILE_PREFIX)
 
 
-def path_of(secret: str) -> Path:
+def path_of(secret: str, directory: Path = Path()) -> Path:
     """Return the file that a `secret` of the spec names.
 
+    :param directory: where the spec is: a relative name means a file there.
     :raises UsageError: it names none.
 
-    >>> path_of("file:bi.password").name
-    'bi.password'
+    >>> path_of("file:bi.password", Path("/etc/access")).as_posix()
+    '/etc/access/bi.password'
     """
     path = secret.removeprefix(FILE_PREFIX)
     if not is_file(secret) or not path:
         raise UsageError(f"{secret!r} is no file to keep a password in.", 'Write secret = "file:PATH" in the spec.')
-    return Path(path).expanduser()
+    return directory / Path(path).expanduser()
 
 
 def read_file(path: Path) -> Secret | None:

@@ -21,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -29,7 +30,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from replica_access.errors import SpecError
 from replica_access.names import shown
-from replica_access.patterns import Exclusion
+from replica_access.patterns import Exclusion, is_glob
 
 DEFAULT_PATH = Path("replica-access.toml")
 
@@ -204,6 +205,8 @@ class Spec(_Table):
     `roles` and `users` are readers: groups and logins. Everything else is what design.md's section "Spec" says.
     """
 
+    _directory: Path = PrivateAttr(default=Path())
+
     version: Literal[1]
     aws: Aws = Field(default_factory=Aws)
     primary: Primary
@@ -247,6 +250,11 @@ class Spec(_Table):
                     todo.extend(self.roles[name].member_of)
 
     @property
+    def directory(self) -> Path:
+        """Where the spec is: relative file names in it mean files there, wherever the program runs."""
+        return self._directory
+
+    @property
     def on_rds(self) -> bool:
         return self.primary.instance is not None
 
@@ -264,6 +272,11 @@ class Spec(_Table):
         """Yield the grants that reach `name`, directly or through a group."""
         groups = self.groups_of(name)
         return (grant for grant in self.grants if grant.to in groups)
+
+    def first_database_of(self, user: str) -> str | None:
+        """Return the first database that the grants of `user` name as it stands; ``None`` where all are patterns."""
+        named = (name for grant in self.grants_of(user) for name in grant.databases if not is_glob(name))
+        return next(named, None)
 
     def secret_of(self, user: str) -> str:
         """Return where the password of `user` is kept: a Secrets Manager id, or ``file:PATH``."""
@@ -311,12 +324,13 @@ def load(path: Path) -> Spec:
         raise SpecError(
             f"{path} cannot be read: {error.strerror}.", "Check its permissions, or name yours with --spec FILE."
         ) from None
-    return parse(text, str(path))
+    return parse(text, str(path), path.parent)
 
 
-def parse(text: str, origin: str = "spec") -> Spec:
+def parse(text: str, origin: str = "spec", directory: Path = Path()) -> Spec:
     """Validate `text`; `origin` is the file name that errors mention.
 
+    :param directory: where relative file names in it begin.
     :raises SpecError: as `load` does.
     """
     try:
@@ -324,12 +338,14 @@ def parse(text: str, origin: str = "spec") -> Spec:
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{origin} is not TOML: {error}.", "Mend that line.") from None
     try:
-        return Spec.model_validate(values)
+        spec = Spec.model_validate(values)
     except ValidationError as error:
         from replica_access.spec_problems import sentences
 
         problems = "\n".join(sentences(error, values, text, origin))
         raise SpecError(problems, "`replica-access init` writes a commented example.") from None
+    spec._directory = directory
+    return spec
 
 
 def valid_until_text(day: date) -> str:

@@ -81,7 +81,7 @@ def prepare(path: Path, additions: Iterable[Addition]) -> Edit:
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     for addition in additions:
         text = added(text, addition, str(path))
-    return Edit(path, before, (mark + text).encode("utf-8"), parse(text, str(path)))
+    return Edit(path, before, (mark + text).encode("utf-8"), parse(text, str(path), path.parent))
 
 
 def added(text: str, addition: Addition, origin: str = "spec") -> str:

@@ -7,6 +7,7 @@
     apply       change AWS, then the primary, each step planned again under its lock; then prove it
     record      what the next run has to know of this one
     verify      the proof alone
+    reach       how a user gets to a replica (`connect`)
 
 What the stages do is in `aws` and `postgres`; nothing here prints, asks, or knows of a terminal.
 """
@@ -16,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replica_access.catalog import Cluster
@@ -58,9 +61,10 @@ def host(spec: Spec, *, timeout_s: float = REPLICA_TIMEOUT_S) -> Hosting:
 # --- init ------------------------------------------------------------------------------------------------------------
 
 
-def init(wishes: Wishes, progress: Progress) -> str:
+def init(wishes: Wishes, progress: Progress, directory: Path) -> str:
     """Return the text of a starter spec; the databases are those of the primary, unless the wishes name some.
 
+    :param directory: where the spec is going to be.
     :raises UsageError: the wishes contradict each other.
     :raises Error: the primary was to be asked, and could not be.
     """
@@ -71,7 +75,7 @@ def init(wishes: Wishes, progress: Progress) -> str:
     databases = wishes.databases
     if not databases:
         progress.stage("asking the primary which databases it has")
-        draft = parse(starter.render(wishes, ["*"]), "the starter spec")
+        draft = parse(starter.render(wishes, ["*"]), "the starter spec", directory)
         databases = _databases(host(draft).primary())
     text = starter.render(wishes, databases)
     parse(text, "the starter spec")
@@ -331,17 +335,16 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> dict[str, Proof]
     from replica_access.postgres.connect import connect
 
     progress.stage("proving it on the replica")
-    replicas, primary = _replicas(spec, hosting), hosting.primary()
+    replicas, primary = _replicas(spec, hosting.replicas), hosting.primary()
     with connect(primary, read_only=True) as connection:
         desired = planning.survey(connection, spec, EVERYTHING).desired
-    passwords = {user: hosting.password(user) for user in spec.users}
     prove_it = partial(prove.prove, primary=primary, access=desired.users, progress=progress)
     proofs: dict[str, Proof] = {}
     for name, replica in replicas.items():
         if len(replicas) > 1:
             progress.stage(f"proving it on {name}")
         try:
-            proofs[name] = prove_it(replica=replica, logins=_logins(spec, replica, passwords))
+            proofs[name] = prove_it(replica=replica, logins=_logins(spec, hosting, replica))
         except DatabaseError as error:
             if len(replicas) == 1:
                 raise
@@ -349,14 +352,13 @@ def verify(spec: Spec, hosting: Hosting, progress: Progress) -> dict[str, Proof]
     return proofs
 
 
-def _logins(spec: Spec, replica: Login, passwords: Mapping[str, Secret | None]) -> dict[str, Login | NotChecked]:
+def _logins(spec: Spec, hosting: Hosting, replica: Login) -> dict[str, Login | NotChecked]:
     from replica_access.postgres.prove import NotChecked
 
-    logins: dict[str, Login | NotChecked] = {}
-    for user, password in passwords.items():
-        unknown = NotChecked(f"its password is not in {spec.secret_of(user)}")
-        logins[user] = replica.as_user(user, password) if password is not None else unknown
-    return logins
+    return {
+        user: hosting.as_user(replica, user) or NotChecked(f"its password is not in {spec.secret_of(user)}")
+        for user in spec.users
+    }
 
 
 def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress) -> Login:
@@ -369,19 +371,64 @@ def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress)
     from replica_access.postgres import propagation
     from replica_access.postgres.connect import connect
 
-    replica = next(iter(_replicas(spec, hosting).values()))
+    replica = next(iter(_replicas(spec, hosting.replicas).values()))
     with connect(hosting.primary(), read_only=True) as ours, connect(replica, read_only=True) as theirs:
         replay = propagation.wait_for_replay(ours, theirs, progress)
     if not replay.reached:
         raise DatabaseError(f"The replica lacks what the primary has: {replay.detail}")
-    return replica.as_user(user, hosting.password(user))
+    return hosting.as_user(replica, user) or replica.as_user(user, None)
 
 
-def _replicas(spec: Spec, hosting: Hosting) -> Mapping[str, Login]:
+# --- connect ---------------------------------------------------------------------------------------------------------
+
+
+def reach(
+    spec: Spec, hosting: Hosting, user: str, *, today: date, replica: str | None = None, database: str | None = None
+) -> Login:
+    """Return how `user` logs in to a replica; asks for nothing that only an admin may see.
+
+    :param today: in UTC.
+    :param replica: the name of one, as `Hosting.endpoints` has them; by default the first.
+    :param database: by default the first that the grants of `user` name, or take in by a pattern.
+    :raises UsageError: there is no such user, replica or database, or the spec has no replica.
+    :raises Error: the user has expired, or no password is stored.
+    :raises PreflightFailed: there is no replica yet.
+    """
+    from replica_access import users
+
+    users.require(spec, user, today)
+    endpoints = _replicas(spec, hosting.endpoints)
+    name = replica if replica is not None else next(iter(endpoints))
+    if name not in endpoints:
+        known = ", ".join(map(legible, endpoints))
+        raise UsageError(f"There is no replica {legible(name)} in the spec.", f"Name one of these: {known}.")
+    login = hosting.as_user(endpoints[name], user)
+    if login is None:
+        raise Error(
+            f"There is no password of {shown(user)} in {spec.secret_of(user)}.",
+            "`replica-access apply` makes and stores one.",
+        )
+    database = database or spec.first_database_of(user) or _first_that_fits(spec, user, login)
+    return replace(login, server=name, database=database)
+
+
+def _first_that_fits(spec: Spec, user: str, login: Login) -> str:
+    """Ask the replica for the first database that a pattern in the grants of `user` takes in."""
+    from replica_access import users
+    from replica_access.postgres.session import open_databases
+
+    if next(spec.grants_of(user), None) is None:
+        return login.database
+    if (found := users.first_that_fits(spec, user, open_databases(login), but=login.database)) is None:
+        raise Error(f"The replica has no database that {shown(user)} is granted.", "Name another with --database.")
+    return found
+
+
+def _replicas(spec: Spec, where: Callable[[], Mapping[str, Login]]) -> Mapping[str, Login]:
     if spec.replica is None:
         fix = f"Name one there by {'instance' if spec.on_rds else 'dsn'}: the proof is what a replica answers."
         raise UsageError("The spec has no [replica].", fix)
-    replicas = hosting.replicas()
+    replicas = where()
     if not replicas:
         raise PreflightFailed("There is no replica that can be used yet.", "Run `replica-access apply` first.")
     return replicas

@@ -6,17 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from replica_access import trust
 from replica_access.aws.landscape import Instance
 from replica_access.aws.secret_store import read
 from replica_access.aws.session import Aws
-from replica_access.errors import AwsError, CredentialsError, UsageError
+from replica_access.errors import AwsError, CredentialsError
 from replica_access.model import Login
 from replica_access.spec import Spec
-
-BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
-BUNDLE_NAMES = ("rds-global-bundle.pem", "global-bundle.pem", "rds-combined-ca-bundle.pem")
-
-VERIFIED = frozenset({"verify-ca", "verify-full"})
 
 
 def primary_login(
@@ -34,9 +30,9 @@ def primary_login(
 
     :param directory: where the spec is: relative file names in it mean files there.
     :raises NotFound: there is no such secret.
-    :raises UsageError: no root certificate to verify the server with.
+    :raises UsageError: no certificates to verify the server with.
     """
-    parameters = endpoint(primary) | _tls(spec, primary.identifier, directory, environment)
+    parameters = dict(login_to(aws, spec, primary, directory=directory, environment=environment).parameters)
     if spec.primary.admin_secret is not None:
         kept = read(aws, spec.primary.admin_secret)
         if kept is None:
@@ -53,6 +49,23 @@ def primary_login(
     if "PGUSER" not in environment and "PGSERVICE" not in environment:
         parameters["user"] = primary.master_user
     return Login(primary.identifier, parameters, spec.primary.database)
+
+
+def login_to(
+    aws: Aws,
+    spec: Spec,
+    instance: Instance,
+    *,
+    directory: Path = Path(),
+    environment: Mapping[str, str] = os.environ,
+) -> Login:
+    """Return where `instance` is and how its certificate is verified, with no user and no password.
+
+    :raises UsageError: no certificates to verify the server with.
+    :raises AwsError: it has no endpoint yet.
+    """
+    parameters = endpoint(instance) | _tls(aws, spec, instance.identifier, directory, environment)
+    return Login(instance.identifier, parameters, spec.primary.database)
 
 
 def replica_login(aws: Aws, spec: Spec, replica: Instance, admin: Login) -> Login:
@@ -82,37 +95,11 @@ def endpoint(instance: Instance) -> dict[str, str]:
     return {"host": instance.host, "port": str(instance.port)}
 
 
-# --- TLS -------------------------------------------------------------------------------------------------------------
-
-
-def _tls(spec: Spec, server: str, directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def _tls(aws: Aws, spec: Spec, server: str, directory: Path, environment: Mapping[str, str]) -> dict[str, str]:
     mode = spec.primary.sslmode or "verify-full"
-    named = spec.primary.sslrootcert
-    if named is None and mode not in VERIFIED:
+    if spec.primary.sslrootcert is None and mode not in trust.VERIFIED:
         return {"sslmode": mode}
-    return {"sslmode": mode, "sslrootcert": _root_certificate(named, server, directory, environment)}
-
-
-def _root_certificate(named: str | None, server: str, directory: Path, environment: Mapping[str, str]) -> str:
-    """Return the file of certificates to trust: the one that is named, or one that lies where it usually does."""
-    if named == "system":
-        return named
-    if named is not None:
-        path = directory / Path(named).expanduser()
-        if not path.is_file():
-            raise UsageError(f"There is no file {path}, which primary.sslrootcert names.", _where_to_get_it(path))
-        return str(path)
-    if environment.get("PGSSLROOTCERT"):
-        return environment["PGSSLROOTCERT"]
-    usual = [directory / name for name in BUNDLE_NAMES]
-    usual.append(Path(environment.get("HOME", "~")).expanduser() / ".postgresql" / "root.crt")
-    for path in usual:
-        if path.is_file():
-            return str(path)
-    raise UsageError(
-        f"There is no root certificate to verify {server} with.", _where_to_get_it(directory / BUNDLE_NAMES[0])
+    bundle = trust.bundle(
+        spec.primary.sslrootcert, server, region=aws.region, directory=directory, environment=environment
     )
-
-
-def _where_to_get_it(path: Path) -> str:
-    return f"Get Amazon's: curl -o {path} {BUNDLE_URL}"
+    return {"sslmode": mode, "sslrootcert": bundle}

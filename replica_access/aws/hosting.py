@@ -15,7 +15,6 @@ from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
 from replica_access.errors import NotOurs, UsageError
 from replica_access.model import Change, Check, Login, Plan, Secret
-from replica_access.patterns import is_glob
 from replica_access.progress import Progress
 from replica_access.spec import Spec
 
@@ -56,7 +55,7 @@ class RdsHosting:
 
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
-        return credentials.primary_login(self.aws, self.spec, self._primary_instance())
+        return credentials.primary_login(self.aws, self.spec, self._primary_instance(), directory=self.spec.directory)
 
     def replicas(self) -> Mapping[str, Login]:
         """Return how the admin logs in to the replica, by its identifier; empty where none can be used (yet).
@@ -68,25 +67,42 @@ class RdsHosting:
             return {}
         return {replica.identifier: credentials.replica_login(self.aws, self.spec, replica, self.primary())}
 
+    def endpoints(self) -> Mapping[str, Login]:
+        """Return where the replica is, by its identifier, for `as_user`: whoever connects need not be the admin.
+
+        :raises NotOurs: the instance of that name is somebody else's.
+        """
+        replica = self._replica_instance()
+        if replica is None:
+            return {}
+        login = credentials.login_to(self.aws, self.spec, replica, directory=self.spec.directory)
+        return {replica.identifier: login}
+
+    def as_user(self, login: Login, user: str) -> Login | None:
+        """Return how `user` logs in where `login` leads, or ``None`` where no password of theirs is stored."""
+        if self.spec.users[user].auth == "iam":
+            return credentials.with_iam_token(self.aws, login.as_user(user, None))
+        password = self.password(user)
+        return login.as_user(user, password) if password is not None else None
+
     def execute(self, change: Change, progress: Progress) -> None:
         """Carry out one change of the plan that `look` made, and wait until it holds."""
         execute(self.aws, change, self._outputs, progress, self.timeout_s)
 
     def password(self, user: str) -> Secret | None:
-        """Return the stored password of `user`, ``None`` where none is stored; for IAM, a token for the replica."""
+        """Return the stored password of `user`, ``None`` where none is stored; one who logs in by IAM has none."""
         if self.spec.users[user].auth == "iam":
-            login = next(iter(self.replicas().values()), None)
-            return credentials.with_iam_token(self.aws, login.as_user(user, None)).password if login else None
+            return None
         secret = self.spec.secret_of(user)
         if passwords.is_file(secret):
-            return passwords.read_file(passwords.path_of(secret))
+            return passwords.read_file(passwords.path_of(secret, self.spec.directory))
         return secret_store.read_password(self.aws, secret)
 
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, with the endpoint that it is meant for, before any server learns of it."""
         secret = self.spec.secret_of(user)
         if passwords.is_file(secret):
-            passwords.write_file(passwords.path_of(secret), password)
+            passwords.write_file(passwords.path_of(secret, self.spec.directory), password)
             return
         instance = self._replica_instance() or self._primary_instance()
         endpoint = credentials.endpoint(instance)
@@ -97,15 +113,10 @@ class RdsHosting:
             password,
             host=endpoint["host"],
             port=int(endpoint["port"]),
-            database=self._first_database(user),
+            database=self.spec.first_database_of(user) or self.spec.primary.database,
             instance=instance.identifier,
             tags=ownership.tags(instance.identifier),
         )
-
-    def _first_database(self, user: str) -> str:
-        """Return a database for `user` to begin with: the first that the spec names for them, as it stands there."""
-        named = (name for grant in self.spec.grants_of(user) for name in grant.databases if not is_glob(name))
-        return next(named, self.spec.primary.database)
 
     def _primary_instance(self) -> Instance:
         if self._primary is None:

@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from replica_access import __version__
 from replica_access.aws.failures import explain
 from replica_access.errors import AwsError, CredentialsError
-from replica_access.model import Secret
+from replica_access.model import Token
 from replica_access.spec import Aws as Settings
 
 CONNECT_TIMEOUT_S = 5
@@ -149,12 +149,20 @@ class Aws:
         except (ClientError, BotoCoreError) as error:
             raise explain(error, service, operation, parameters, self.region) from None
 
-    def database_token(self, host: str, port: int, user: str) -> Secret:
-        """Return a token by which `user` may log in to the instance at `host`: signed here, good for fifteen minutes.
+    def database_token(self, host: str, port: int, user: str) -> Token:
+        """Return a token by which `user` may log in to the instance at `host`: signed here, without any call.
 
-        :raises CredentialsError: there is nothing to sign it with.
+        It is good for fifteen minutes, and is signed anew each time that it is revealed.
+
+        :raises CredentialsError: there is nothing to sign it with; then, or now.
         """
-        try:
-            return Secret(self.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user))
-        except BotoCoreError as error:
-            raise explain(error, "rds", "GenerateDBAuthToken", {}, self.region) from None
+
+        def sign() -> str:
+            try:
+                token = self.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+            except BotoCoreError as error:
+                raise explain(error, "rds", "GenerateDBAuthToken", {}, self.region) from None
+            return str(token)
+
+        sign()
+        return Token(sign)

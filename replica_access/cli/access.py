@@ -72,7 +72,7 @@ def init(
         users=tuple(user or ("bi",)),
         allow=tuple(allow or ()),
     )
-    text = workflow.init(wishes, call.terminal)
+    text = workflow.init(wishes, call.terminal, call.spec_path.parent)
     call.terminal.close()
     starter.write(call.spec_path, text)
     if call.as_json:
@@ -196,7 +196,7 @@ def provision(
             users=tuple(user or ("bi",)),
             allow=tuple(allow or ()),
         )
-        text = workflow.init(wishes, call.terminal)
+        text = workflow.init(wishes, call.terminal, call.spec_path.parent)
         starter.write(call.spec_path, text)
         call.terminal.done(f"wrote {call.spec_path}")
     elif any((instance, admin_secret, allow, user, database, exclude)):

@@ -66,6 +66,10 @@ def connect(
     try:
         connection = psycopg.connect("", autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.Error as error:
+        if "certificate" in str(error):  # libpq has one sentence for all that can be wrong with it
+            from replica_access.trust import require_trusted
+
+            require_trusted(login)
         raise connection_failed(error, login, parameters["dbname"]) from None
     except UnicodeEncodeError:  # libpq would take any bytes, psycopg does not
         raise ConnectionFailed(

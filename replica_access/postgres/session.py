@@ -49,6 +49,19 @@ def _connect(login: Login, database: str) -> psycopg.Connection[Any]:
     return connect(login, database=database, read_only=True)
 
 
+def open_databases(login: Login) -> list[str]:
+    """Return the names of the databases that `login` may connect to, in order.
+
+    :raises ConnectionFailed: not even its own.
+    :raises DatabaseError: the server could not be asked.
+    """
+    with log_in(login, login.database) as session:
+        try:
+            return [str(row.name) for row in ask(session, "user_databases")]
+        except psycopg.Error as error:
+            raise database_error(error, "Looking for the databases of a user") from error
+
+
 def ask(session: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
     """Return the rows of a catalog query, each a named tuple.
 

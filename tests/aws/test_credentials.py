@@ -137,25 +137,36 @@ def root_of(aws: StoppableAws, primary: Instance, directory: Path, environment: 
     return login.parameters.get("sslrootcert", "")
 
 
-def test_the_certificate_is_the_one_that_is_named_or_one_that_is_found(
-    aws: StoppableAws, primary: Instance, tmp_path: Path
+def test_the_certificates_are_the_ones_that_are_named_or_that_are_found(
+    aws: StoppableAws, sandbox: Sandbox, primary: Instance, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     (home / ".postgresql").mkdir(parents=True)
     usual, beside, named = home / ".postgresql" / "root.crt", tmp_path / "global-bundle.pem", tmp_path / "own.pem"
+    certificates = sandbox.status.ca_bundle.read_bytes()
     surroundings = {"HOME": str(home)}
-    with pytest.raises(UsageError, match="no root certificate to verify prod-db with") as caught:
+    with pytest.raises(UsageError, match="no file of certificates to verify prod-db with") as caught:
         root_of(aws, primary, tmp_path, surroundings)
-    assert "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem" in caught.value.fix
-    usual.touch()
+    bundle = tmp_path / "rds-global-bundle.pem"
+    url = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+    assert caught.value.fix == f"Get Amazon's: curl -o {bundle} {url}"
+    usual.write_bytes(certificates)
     assert root_of(aws, primary, tmp_path, surroundings) == str(usual)
-    beside.touch()
+    beside.write_bytes(certificates)
     assert root_of(aws, primary, tmp_path, surroundings) == str(beside)
-    assert root_of(aws, primary, tmp_path, {**surroundings, "PGSSLROOTCERT": "/pg.pem"}) == "/pg.pem"
+    of_region = home / ".postgresql" / f"{aws.region}-bundle.pem"
+    of_region.write_bytes(certificates)
+    beside.unlink()
+    assert root_of(aws, primary, tmp_path, surroundings) == str(of_region)
+    named_by_shell = {**surroundings, "PGSSLROOTCERT": str(usual)}
+    assert root_of(aws, primary, tmp_path, named_by_shell) == str(usual)
+    assert root_of(aws, primary, tmp_path, {**surroundings, "PGSSLROOTCERT": "system"}) == "system"
+    with pytest.raises(UsageError, match=r"no file /pg\.pem, which PGSSLROOTCERT names"):
+        root_of(aws, primary, tmp_path, {**surroundings, "PGSSLROOTCERT": "/pg.pem"})
     with pytest.raises(UsageError, match=r"own\.pem, which primary.sslrootcert names"):
         root_of(aws, primary, tmp_path, surroundings, sslrootcert="own.pem")
-    named.touch()
-    assert root_of(aws, primary, tmp_path, surroundings, sslrootcert="own.pem") == str(named)
+    named.write_bytes(certificates)
+    assert root_of(aws, primary, tmp_path, named_by_shell, sslrootcert="own.pem") == str(named)
     assert root_of(aws, primary, tmp_path, surroundings, sslrootcert="system") == "system"
 
 

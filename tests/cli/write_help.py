@@ -40,7 +40,9 @@ def documented(text: str) -> list[str]:
 
 
 def _block(name: str, command: Any) -> Iterator[str]:
-    arguments = "".join(f" [{p.metavar}]" for p in command.params if p.param_type_name == "argument")
+    arguments = "".join(
+        f" {p.metavar}" if p.required else f" [{p.metavar}]" for p in command.params if p.param_type_name == "argument"
+    )
     yield f"<!-- help:{name} -->"
     yield f"### `{name}{arguments}`"
     for paragraph in inspect.cleandoc(command.help).split("\n\n"):

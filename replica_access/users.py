@@ -1,0 +1,60 @@
+"""The logins of a spec, as whoever wants to use one meets them: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from replica_access.errors import Error, UsageError
+from replica_access.names import is_utf8, shown
+from replica_access.patterns import matches
+
+if TYPE_CHECKING:
+    from replica_access.spec import Spec
+
+
+def require(spec: Spec, user: str, today: date) -> None:
+    """Refuse a `user` who cannot log in.
+
+    :param today: in UTC, as VALID UNTIL is.
+    :raises UsageError: the spec has no such user: says which it has.
+    :raises Error: the user has expired.
+    """
+    declared = spec.users.get(user)
+    if declared is None:
+        raise UsageError(_no_such_user(spec, user), _whom_instead(spec, user))
+    if declared.valid_until is not None and declared.valid_until < today:
+        raise Error(
+            f"{shown(user)} has expired: users.{shown(user)}.valid_until of the spec is {declared.valid_until}.",
+            "Write a later day there and run `replica-access apply`.",
+        )
+
+
+def _no_such_user(spec: Spec, user: str) -> str:
+    if user in spec.roles:
+        return f"{shown(user)} is a role of the spec, and nobody logs in as that."
+    return f"There is no user {shown(user)} in the spec."
+
+
+def _whom_instead(spec: Spec, user: str) -> str:
+    if not spec.users:
+        return "It has no users: write one, [users.NAME]."
+    members = [name for name in spec.users if user in spec.groups_of(name)]
+    if close := members[:1] or get_close_matches(user, spec.users, n=1, cutoff=0.5):
+        return f"Did you mean {shown(close[0])}? There are: {', '.join(map(shown, spec.users))}."
+    return f"There are: {', '.join(map(shown, spec.users))}."
+
+
+def first_that_fits(spec: Spec, user: str, databases: Iterable[str], *, but: str) -> str | None:
+    """Return the first of `databases` that the grants of `user` take in.
+
+    :param but: the maintenance database, which is taken only where there is no other.
+    """
+    known = [name for name in databases if is_utf8(name)]
+    for grant in spec.grants_of(user):
+        for pattern in grant.databases:
+            if found := [name for name in known if matches(name, pattern)]:
+                return next((name for name in found if name != but), found[0])
+    return None
