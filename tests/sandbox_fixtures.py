@@ -102,11 +102,20 @@ class Sandbox:
             time.sleep(0.05)
 
     def gone(self, name: str) -> None:
-        """Wait until the instance is no more."""
+        """Wait until the instance is no more, nor its network interface, which holds its security groups."""
         deadline = time.monotonic() + PATIENCE
-        while name in self.names():
+        while name in (names := self.names()) or len(self.interfaces()) > len(names):
             assert time.monotonic() < deadline, f"{name} is still there"
             time.sleep(0.05)
+
+    def interfaces(self, **values: str) -> list[dict[str, Any]]:
+        """The network interfaces of RDS; filters are by name, with underscores for hyphens."""
+        filters = [{"Name": name.replace("_", "-"), "Values": [value]} for name, value in values.items()]
+        mine = {"Name": "requester-id", "Values": ["amazon-rds"]}
+        found: list[dict[str, Any]] = self.ec2.describe_network_interfaces(Filters=[mine, *filters])[
+            "NetworkInterfaces"
+        ]
+        return found
 
     def names(self) -> set[str]:
         """Of all instances."""

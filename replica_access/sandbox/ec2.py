@@ -1,63 +1,53 @@
-"""moto's EC2, made to refuse what EC2 refuses about security groups.
+"""moto's EC2, made to refuse what EC2 refuses, as far as databases in a VPC are concerned.
 
-moto keeps host bits in a CIDR, takes any description, forgets all but the last of several permissions, and deletes a
-group that an instance uses. The rules here follow the EC2 API reference (AuthorizeSecurityGroupIngress,
-CreateSecurityGroup, DeleteSecurityGroup).
+moto forgets all but the last of several permissions, deletes a security group that an instance uses, and lets a new
+network ACL be open. The rules here follow the EC2 API reference.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from ipaddress import ip_network
 from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
 from moto.ec2 import urls as moto_urls
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models import EC2Backend, ec2_backends
-from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
+from moto.ec2.models.security_groups import SecurityGroup
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses import EC2Response
-from moto.rds.models import rds_backends
+
+from replica_access.sandbox import block_public_access, interfaces
+from replica_access.sandbox.block_public_access import BlockPublicAccess
+from replica_access.sandbox.security_groups import (
+    Rule,
+    canonical,
+    refuse_characters,
+    refuse_rule_descriptions,
+    refuse_too_many_rules,
+)
 
 __all__ = ["SandboxEC2", "install"]
 
-DESCRIPTION_ALPHABET = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
-VALID_DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+LAST_RULE = 32767  # of a network ACL; its asterisk
 
 
 def install() -> None:
     """Make moto use this backend; must come before anything asks for a backend."""
     ec2_backends.clear()
     ec2_backends.backend = SandboxEC2
-
-
-class Rule(SecurityGroupRule):
-    """A rule as EC2 stores it: canonical CIDR, an ARN, and the description of a prefix list kept."""
-
-    def __init__(self, ec2: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(ec2, *args, **kwargs)
-        self.ip_range = canonical(self.ip_range)
-
-    @property
-    def group_owner_id(self) -> str:
-        return str(self.ec2_backend.account_id)
-
-    @property
-    def security_group_rule_arn(self) -> str:
-        ec2 = self.ec2_backend
-        return f"arn:{ec2.partition}:ec2:{ec2.region_name}:{ec2.account_id}:security-group-rule/{self.id}"
-
-
-def canonical(ip_range: dict[str, str]) -> dict[str, str]:
-    """The range with its host bits cleared, as EC2 does: 100.68.0.18/18 is stored as 100.68.0.0/18."""
-    return {
-        key: str(ip_network(value, strict=False)) if key in ("CidrIp", "CidrIpv6") else value
-        for key, value in ip_range.items()
-    }
+    # DescribeSubnets shows every attribute that is called like a member of its answer
+    subnets: Any = Subnet
+    subnets.block_public_access_states = property(
+        lambda subnet: {"InternetGatewayBlockMode": subnet.ec2_backend.block_public_access.of_subnet(subnet)}
+    )
 
 
 class SandboxEC2(EC2Backend):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.block_public_access = BlockPublicAccess()
+        super().__init__(*args, **kwargs)
+
     @property
     def _url_module(self) -> Any:
         return Urls
@@ -67,7 +57,7 @@ class SandboxEC2(EC2Backend):
     ) -> SecurityGroup:
         if name.lower().startswith("sg-"):
             raise EC2ClientError("InvalidParameterValue", "Group names may not be in the format sg-*.")
-        _refuse_characters("security group", description)
+        refuse_characters("security group", description)
         vpc_id = vpc_id or self.default_vpc.id
         if name.lower() in {group.name.lower() for group in self.groups[vpc_id].values()}:
             raise EC2ClientError(
@@ -82,27 +72,36 @@ class SandboxEC2(EC2Backend):
         super().delete_security_group(name, group_id)
 
     def authorize_security_group_ingress(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse_rule_descriptions(kwargs)
+        refuse_rule_descriptions(kwargs)
         return super().authorize_security_group_ingress(*args, **kwargs)
 
     def authorize_security_group_egress(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse_rule_descriptions(kwargs)
+        refuse_rule_descriptions(kwargs)
         return super().authorize_security_group_egress(*args, **kwargs)
 
     def update_security_group_rule_descriptions_ingress(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse_rule_descriptions(kwargs)
+        refuse_rule_descriptions(kwargs)
         return super().update_security_group_rule_descriptions_ingress(*args, **kwargs)
 
     def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
         for wanted in rules.values():
-            _refuse_characters("rule", wanted.get("Description"))
+            refuse_characters("rule", wanted.get("Description"))
             if "CidrIpv4" in wanted:
                 wanted["CidrIpv4"] = canonical({"CidrIp": wanted["CidrIpv4"]})["CidrIp"]
         super().modify_security_group_rules(group_id, rules)
         group = self.get_security_group_by_name_or_id(group_id)
-        for rule in group.ingress_rules if group else []:
-            if "CidrIpv6" in rules.get(rule.id, ()) and rule.cidr_ipv6:  # moto leaves IPv6 as it was
-                rule.ip_range |= canonical({"CidrIpv6": rules[rule.id]["CidrIpv6"]})
+        for rule in (*group.ingress_rules, *group.egress_rules) if group else ():
+            wanted = rules.get(rule.id, {})
+            if "CidrIpv6" in wanted and rule.cidr_ipv6:  # moto leaves IPv6 as it was
+                rule.ip_range |= canonical({"CidrIpv6": wanted["CidrIpv6"]})
+            if isinstance(rule, Rule) and "Description" in wanted:
+                rule.describe(wanted["Description"])
+
+    def _sg_update_description(self, security_rule: Any, rule: Any) -> None:
+        rule.describe(security_rule.description or "")
+
+    def _verify_group_will_respect_rule_count_limit(self, *_: Any, **__: Any) -> None:
+        """moto's count, for which ``refuse_too_many_rules`` counts once the whole call is known."""
 
     def _iterate_security_rules(  # noqa: PLR0917  (as moto calls it)
         self,
@@ -126,26 +125,77 @@ class SandboxEC2(EC2Backend):
                 self, ip_protocol, group_id, from_port, to_port, ip_range, source_group, prefix_list, is_egress, tags
             )
 
+    # -- network interfaces, addresses, prefix lists, ACLs -------------------------------------------------------------
 
-def _refuse_characters(kind: str, description: str | None) -> None:
-    if description is not None and not VALID_DESCRIPTION.fullmatch(description):
-        raise EC2ClientError(
-            "InvalidParameterValue",
-            f"Invalid {kind} description. Valid descriptions are strings less than 256 characters"
-            f" from the following set: {DESCRIPTION_ALPHABET}",
-        )
+    def delete_network_interface(self, eni_id: str) -> None:
+        found = self.get_network_interface(eni_id)
+        if isinstance(found, interfaces.InstanceInterface):
+            raise EC2ClientError("InvalidParameterValue", f"Network interface '{eni_id}' is currently in use.")
+        super().delete_network_interface(eni_id)
+
+    def delete_subnet(self, subnet_id: str) -> Any:
+        if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
+            raise DependencyViolationError(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
+        return super().delete_subnet(subnet_id)
+
+    def describe_addresses(self, *args: Any, **kwargs: Any) -> Any:
+        own = self.addresses
+        self.addresses = [*own, *interfaces.managed_addresses(self)]
+        try:
+            return super().describe_addresses(*args, **kwargs)
+        finally:
+            self.addresses = own
+
+    def create_managed_prefix_list(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().create_managed_prefix_list(*args, **kwargs)
+        if made.owner_id != "AWS" and len(made.entries.get(1, ())) > int(made.max_entries or 0):
+            del self.managed_prefix_lists[made.id]
+            _refuse_entries()
+        return made
+
+    def modify_managed_prefix_list(
+        self,
+        add_entry: list[dict[str, str]],
+        remove_entry: list[dict[str, str]],
+        prefix_list_id: str | None = None,
+        current_version: str | None = None,
+        prefix_list_name: str | None = None,
+    ) -> Any:
+        found: Any = self.managed_prefix_lists.get(prefix_list_id or "")
+        if found is None:
+            raise EC2ClientError(
+                "InvalidPrefixListID.NotFound", f"The prefix list ID '{prefix_list_id}' does not exist"
+            )
+        if current_version is not None and int(current_version) != found.version:
+            raise EC2ClientError(
+                "PrefixListVersionMismatch", f"The prefix list has the version {found.version}, not {current_version}."
+            )
+        before = found.entries.get(found.version, [])
+        removed = {entry["Cidr"] for entry in remove_entry}
+        kept = [entry for entry in before if entry["Cidr"] not in removed]
+        if len({entry["Cidr"] for entry in (*kept, *add_entry)}) > int(found.max_entries):
+            _refuse_entries()
+        name = prefix_list_name or found.prefix_list_name  # which moto forgets
+        return super().modify_managed_prefix_list(add_entry, remove_entry, prefix_list_id, found.version, name)
+
+    def create_network_acl(self, vpc_id: str, *args: Any, **kwargs: Any) -> Any:
+        """A new ACL denies everything until it has entries; moto's has not even that one."""
+        made = super().create_network_acl(vpc_id, *args, **kwargs)
+        for egress in () if made.default else (False, True):
+            self.create_network_acl_entry(
+                made.id, LAST_RULE, "-1", "deny", egress, "0.0.0.0/0", None, None, None, None, None
+            )
+        return made
 
 
-def _refuse_rule_descriptions(permission: dict[str, Any]) -> None:
-    for key in ("ip_ranges", "source_groups", "prefix_list_ids"):
-        for source in permission.get(key) or []:
-            if isinstance(source, dict):
-                _refuse_characters("rule", source.get("Description"))
+def _refuse_entries() -> None:
+    raise EC2ClientError(
+        "PrefixListMaxEntriesExceeded", "You've reached the maximum number of entries for the prefix list."
+    )
 
 
 def _refuse_deletion_in_use(ec2: SandboxEC2, group: SecurityGroup) -> None:
-    databases = rds_backends[ec2.account_id][ec2.region_name].databases.values()
-    attached = any(group.id in database.vpc_security_group_ids for database in databases)
+    attached = any(group in interface.group_set for interface in ec2.enis.values())
     referenced = any(
         rule.source_group.get("GroupId") == group.id
         for groups in ec2.groups.values()
@@ -157,7 +207,7 @@ def _refuse_deletion_in_use(ec2: SandboxEC2, group: SecurityGroup) -> None:
         raise DependencyViolationError(f"resource {group.id} has a dependent object")
 
 
-class Responses(EC2Response):
+class Responses(block_public_access.Calls, EC2Response):
     """The calls that moto answers wrongly or not at all."""
 
     def authorize_security_group_ingress(self) -> ActionResult:
@@ -178,6 +228,8 @@ class Responses(EC2Response):
             for permission in self._process_rules_from_querystring():
                 rules, _ = authorize(**permission)
                 added += rules
+            if group is not None:
+                refuse_too_many_rules(group, getattr(group, f"{direction}_rules"))
         except Exception:
             if group is not None:
                 setattr(group, f"{direction}_rules", before)
@@ -196,25 +248,6 @@ class Responses(EC2Response):
             )
         super().delete_security_group()
         return ActionResult({"Return": True, "GroupId": self._get_param("GroupId")})
-
-    def describe_vpc_block_public_access_options(self) -> ActionResult:
-        self.error_on_dryrun()
-        return ActionResult(
-            {
-                "VpcBlockPublicAccessOptions": {
-                    "AwsAccountId": self.current_account,
-                    "AwsRegion": self.region,
-                    "State": "default-state",
-                    "InternetGatewayBlockMode": "off",
-                    "ManagedBy": "account",
-                    "ExclusionsAllowed": "allowed",
-                }
-            }
-        )
-
-    def describe_vpc_block_public_access_exclusions(self) -> ActionResult:
-        self.error_on_dryrun()
-        return ActionResult({"VpcBlockPublicAccessExclusions": []})
 
 
 class Urls:

@@ -69,6 +69,7 @@ class Faults:
     :ivar expire: after so many calls the credentials have expired.
     :ivar hold: instances by name, and the status that each stays in once it is there.
     :ivar fail: instances by name, and the status that the creation of each ends in.
+    :ivar linger: how many seconds the network interface of an instance outlives it.
     :ivar by: a part of the User-Agent; the calls of others meet none of this.
     """
 
@@ -80,6 +81,7 @@ class Faults:
     turn: tuple[Turn, ...] = ()
     hold: Mapping[str, str] = field(default_factory=dict)
     fail: Mapping[str, str] = field(default_factory=dict)
+    linger: float = 1.0
     by: str = ""
 
     @classmethod

@@ -18,6 +18,7 @@ from moto.rds.exceptions import DBParameterGroupNotFoundError, DBSubnetGroupNotF
 from moto.rds.models import DBParameterGroup, DBSubnetGroup, RDSBackend, rds_backends
 
 from replica_access.errors import Error
+from replica_access.sandbox import interfaces
 from replica_access.sandbox import rds_checks as refuse
 from replica_access.sandbox import rds_events as events
 from replica_access.sandbox import rds_jobs as jobs
@@ -163,10 +164,12 @@ class SandboxRDS(RDSBackend):
         refuse.unusable_security_groups(self.ec2, call["vpc_security_group_ids"], group.vpc_id)
         if call.get("publicly_accessible"):
             refuse.closed_vpc(self.ec2, group.vpc_id)
-        call.setdefault("availability_zone", group.subnets[0]["SubnetAvailabilityZone"]["Name"])
+        zone = call.setdefault("availability_zone", group.subnets[0]["SubnetAvailabilityZone"]["Name"])
+        subnet = refuse.zone_without_subnet(group, zone)
         call["db_subnet_group_name"] = group.name
         instance = Instance(self, source=source, **call)  # type: ignore[abstract]  # by CloudFormation's methods alone
         self.databases[instance.db_instance_identifier] = instance
+        interfaces.add(self.ec2, instance, subnet)
         return instance
 
     # -- instances: change ---------------------------------------------------------------------------------------------

@@ -235,6 +235,16 @@ def closed_vpc(ec2: EC2Backend, vpc_id: str) -> None:
         )
 
 
+def zone_without_subnet(group: Any, zone: str) -> str:
+    """:return: the subnet of the group in that zone."""
+    for subnet in group.subnets:
+        if subnet["SubnetAvailabilityZone"]["Name"] == zone:
+            return str(subnet["SubnetIdentifier"])
+    raise RDSClientError(
+        "InvalidVPCNetworkStateFault", f"The DB subnet group '{group.name}' has no subnet in Availability Zone {zone}."
+    )
+
+
 def taken_subnet_group(name: str, groups: Collection[str]) -> None:
     if name in groups:
         raise RDSClientError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")

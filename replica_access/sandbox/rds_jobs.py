@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from replica_access.errors import Error
+from replica_access.sandbox import interfaces
 from replica_access.sandbox import rds_events as events
 from replica_access.sandbox.faults import Turn
 from replica_access.sandbox.rds_instances import Instance
@@ -153,6 +154,11 @@ def delete(rds: SandboxRDS, instance: Instance) -> None:
     with rds.site.lock:
         rds.note(instance, "DB instance deleted")
         rds.forget(instance)
+    gone = time.monotonic()
+    while time.monotonic() < gone + rds.site.faults.faults.linger:
+        time.sleep(LOOK_SECONDS)
+    with rds.site.lock:
+        interfaces.remove(rds.ec2, instance)
 
 
 def running(instance: Instance) -> PostgresServer:
