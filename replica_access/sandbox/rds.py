@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from replica_access.sandbox import rds_jobs as jobs
 from replica_access.sandbox import site as servers
 from replica_access.sandbox.faults import Turn
 from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
+from replica_access.sandbox.rds_parameters import Catalogue
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
 
@@ -341,13 +343,42 @@ class SandboxRDS(RDSBackend):
         name = db_parameter_group_kwargs.get("db_parameter_group_name")
         return [self.parameter_group(name)] if name else list(self.db_parameter_groups.values())
 
+    @cached_property
+    def parameters(self) -> Catalogue:
+        return Catalogue(self._ask_a_server)
+
+    def _ask_a_server(self, sql: str) -> str:
+        server = next(each.server for each in instances() if each.server is not None and each.server.is_running())
+        return server.psql(sql)
+
     def modify_db_parameter_group(
         self, db_parameter_group_name: str, db_parameter_group_parameters: Iterable[dict[str, Any]]
     ) -> DBParameterGroup:
+        group, wanted = self.parameter_group(db_parameter_group_name), list(db_parameter_group_parameters)
+        refuse.default_parameter_group(group)
+        self.parameters.refuse_wrong(wanted)
+        with self._following(group):
+            super().modify_db_parameter_group(db_parameter_group_name, wanted)
+        return group
+
+    def reset_db_parameter_group(
+        self, name: str, wanted: Sequence[Mapping[str, Any]], *, everything: bool
+    ) -> DBParameterGroup:
+        """:param everything: what ResetAllParameters says; then no parameters may be named."""
+        group = self.parameter_group(name)
+        refuse.default_parameter_group(group)
+        refuse.reset_of_some_and_all(wanted, everything=everything)
+        self.parameters.refuse_wrong(wanted, reset=True)
+        with self._following(group):
+            for parameter in list(group.parameters) if everything else [each["ParameterName"] for each in wanted]:
+                group.parameters.pop(parameter, None)
+        return group
+
+    @contextmanager
+    def _following(self, group: DBParameterGroup) -> Iterator[None]:
         """Instances that are in sync with the group follow at once, except in what only a restart changes."""
-        group = self.parameter_group(db_parameter_group_name)
         former = {name: dict(parameter) for name, parameter in group.parameters.items()}
-        super().modify_db_parameter_group(db_parameter_group_name, db_parameter_group_parameters)
+        yield
         for instance in self.instances:
             if group not in instance.db_parameter_groups() or instance.parameter_status != "in-sync":
                 continue
@@ -360,7 +391,6 @@ class SandboxRDS(RDSBackend):
                 group.parameters.update(former)
                 raise RDSClientError("InvalidParameterValue", str(error)) from error
             instance.parameter_status = "pending-reboot" if waiting else "in-sync"
-        return group
 
     def delete_db_parameter_group(self, db_parameter_group_name: str) -> DBParameterGroup:
         refuse.parameter_group_in_use(self.parameter_group(db_parameter_group_name), self.instances)

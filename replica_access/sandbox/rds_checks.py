@@ -284,6 +284,25 @@ def other_family(group: Any, family: str) -> None:
         )
 
 
+def unknown_family(family: str, known: str) -> None:
+    if family != known:
+        raise RDSClientError("InvalidParameterValue", f"Invalid DB parameter group family: {family}")
+
+
+def default_parameter_group(group: Any) -> None:
+    if group.name.startswith("default."):
+        raise RDSClientError(
+            "InvalidParameterValue", f"The parameter group {group.name} is a default group and cannot be modified."
+        )
+
+
+def reset_of_some_and_all(parameters: Sequence[Any], *, everything: bool) -> None:
+    if bool(parameters) == everything:
+        raise RDSClientError(
+            "InvalidParameterCombination", "Name parameters to reset, or reset all of them, and not both."
+        )
+
+
 def parameter_group_in_use(group: Any, instances: Iterable[Any]) -> None:
     if any(group in instance.db_parameter_groups() for instance in instances):
         raise RDSClientError(

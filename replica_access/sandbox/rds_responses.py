@@ -10,6 +10,7 @@ from moto.core.utils import utcnow
 from moto.rds import urls as moto_urls
 from moto.rds.responses import RDSResponse
 
+from replica_access.sandbox import rds_checks as refuse
 from replica_access.sandbox.rds import SandboxRDS
 from replica_access.sandbox.site import Site
 
@@ -25,10 +26,14 @@ LOG_TYPES = ("postgresql", "upgrade", "iam-db-auth-error")
 
 class Responses(RDSResponse):
     @property
-    def site(self) -> Site:
+    def rds(self) -> SandboxRDS:
         backend = self.backend
         assert isinstance(backend, SandboxRDS)  # noqa: S101  (rds.install has seen to it)
-        return backend.site
+        return backend
+
+    @property
+    def site(self) -> Site:
+        return self.rds.site
 
     def describe_db_engine_versions(self) -> ActionResult:
         installation = self.site.installation
@@ -97,6 +102,27 @@ class Responses(RDSResponse):
         return ActionResult(
             {"DefaultCertificateForNewLaunches": CERTIFICATE_AUTHORITIES[0], "Certificates": certificates}
         )
+
+    def describe_db_parameters(self) -> ActionResult:
+        group = self.rds.parameter_group(self.params["DBParameterGroupName"])
+        found = self.rds.parameters.of_group(group.parameters, self.params.get("Source"))
+        return ActionResult(self._page(list(found)))
+
+    def describe_engine_default_parameters(self) -> ActionResult:
+        refuse.unknown_family(self.params["DBParameterGroupFamily"], self.site.family)
+        page = self._page(list(self.rds.parameters.known.values()))
+        return ActionResult({"EngineDefaults": {"DBParameterGroupFamily": self.site.family, **page}})
+
+    def _page(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        begin, most = int(self.params.get("Marker") or 0), int(self.params.get("MaxRecords") or 100)
+        marker = {"Marker": str(begin + most)} if begin + most < len(parameters) else {}
+        return {"Parameters": parameters[begin : begin + most], **marker}
+
+    def reset_db_parameter_group(self) -> ActionResult:
+        wanted = [each.original_dict() for each in self.params.get("Parameters", [])]
+        everything = bool(self.params.get("ResetAllParameters", not wanted))
+        group = self.rds.reset_db_parameter_group(self.params["DBParameterGroupName"], wanted, everything=everything)
+        return ActionResult({"DBParameterGroupName": group.name})
 
     def describe_pending_maintenance_actions(self) -> ActionResult:
         return ActionResult({"PendingMaintenanceActions": []})

@@ -215,7 +215,11 @@ def set_parameters(sandbox: Sandbox, group: str, **values: str) -> None:
     sandbox.rds.modify_db_parameter_group(
         DBParameterGroupName=group,
         Parameters=[
-            {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "immediate"}
+            {
+                "ParameterName": name,
+                "ParameterValue": value,
+                "ApplyMethod": "pending-reboot" if name == "max_connections" else "immediate",
+            }
             for name, value in values.items()
         ],
     )
