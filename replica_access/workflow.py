@@ -126,7 +126,7 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request, *, stock: b
         stored = stored_passwords(hosting, _password_users(spec))
         with connect(login, read_only=True) as connection:
             found, cluster_plan = planning.plan_cluster(connection, spec, stored, request)
-        examined = in_each(list(found.databases), partial(_look_at_database, login, found, stock))
+        examined = in_each(list(found.databases), partial(look_at_database, login, found, stock))
     except Error as error:
         return Outlook((Check("primary", "problem", error.what, error.fix),))
     databases = {name: each.plan for name, each in examined.items()}
@@ -142,7 +142,8 @@ def _look_at_primary(spec: Spec, hosting: Hosting, request: Request, *, stock: b
     )
 
 
-def _look_at_database(login: Login, found: Survey, stock: bool, database: str) -> Examined:
+def look_at_database(login: Login, found: Survey, stock: bool, database: str) -> Examined:
+    """Return what `database` lacks, and what it looks like; `found` is known of the server."""
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
 

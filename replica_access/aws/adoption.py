@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from replica_access.aws.commands import Commands
-from replica_access.aws.landscape import Instance, SecurityGroup
+from replica_access.aws.landscape import Instance, Landscape, NotChecked, SecurityGroup
 from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
 from replica_access.model import BlockedObject
 
@@ -38,6 +40,14 @@ def our_group(groups: tuple[SecurityGroup, ...], replica: str, vpc: str | None) 
     """Return the security group that was made for `replica`: by its tag, and by its name where several carry it."""
     ours = [group for group in groups if group.vpc == vpc and belongs_to(replica, group.tags)]
     return min(ours, key=lambda group: (group.name != group_name(replica), group.id), default=None)
+
+
+def without_ours(landscape: Landscape, replica: str) -> Landscape:
+    """Return `landscape` as it is without `replica` and all that was made for it: the plan there makes all of it."""
+    groups = landscape.security_groups
+    if not isinstance(groups, NotChecked):
+        groups = tuple(group for group in groups if not belongs_to(replica, group.tags))
+    return replace(landscape, replica=None, security_groups=groups)
 
 
 def namesake(

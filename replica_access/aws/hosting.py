@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from replica_access import passwords
 from replica_access.aws import credentials, ownership, plan, preflight, secret_store, survey
-from replica_access.aws.adoption import not_ours
+from replica_access.aws.adoption import not_ours, without_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.execute import execute
 from replica_access.aws.landscape import Instance
@@ -50,6 +50,14 @@ class RdsHosting:
     def look(self) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
         landscape = survey.read(self.aws, self.spec)
+        today = datetime.now(UTC).date()
+        return preflight.checks(landscape, self.spec), plan.plan(landscape, self.spec, today)
+
+    def look_afresh(self) -> tuple[tuple[Check, ...], Plan]:
+        """Look as `look` does, and plan for an account in which nothing of what the spec wants is there yet."""
+        landscape = survey.read(self.aws, self.spec)
+        if (name := ownership.replica_identifier(self.spec)) is not None:
+            landscape = without_ours(landscape, name)
         today = datetime.now(UTC).date()
         return preflight.checks(landscape, self.spec), plan.plan(landscape, self.spec, today)
 

@@ -87,6 +87,11 @@ class Aws:
         """Who we are there."""
         return str(self._identity["Arn"])
 
+    @property
+    def partition(self) -> str:
+        """The part of AWS that the Region is in, as ARNs begin with it: ``aws``, ``aws-cn``, ``aws-us-gov``."""
+        return str(self.client("rds").meta.partition)
+
     @cached_property
     def _identity(self) -> dict[str, Any]:
         return self.call("sts", "GetCallerIdentity")

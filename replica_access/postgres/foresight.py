@@ -6,7 +6,7 @@ what is carried out: a new login reads through its groups, and is a creator wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from replica_access.catalog import Cluster, Membership, Role
@@ -37,6 +37,16 @@ def foresee(desired: Desired, cluster: Cluster, request: Request) -> Cluster:
             if (group, oids[wanted.name]) not in known
         ]
     return replace(cluster, roles=roles, memberships=tuple(memberships))
+
+
+def without(names: Iterable[str], cluster: Cluster) -> Cluster:
+    """Return `cluster` as if the roles `names` had never been made."""
+    gone = {role.oid for name in names if (role := cluster.role(name)) is not None}
+    return replace(
+        cluster,
+        roles={oid: role for oid, role in cluster.roles.items() if oid not in gone},
+        memberships=tuple(m for m in cluster.memberships if not {m.role, m.member} & gone),
+    )
 
 
 def undeclared(desired: Desired, cluster: Cluster) -> Iterator[Membership]:

@@ -77,13 +77,18 @@ def survey(connection: psycopg.Connection[Any], spec: Spec, request: Request, cl
 
 
 def plan_cluster(
-    connection: psycopg.Connection[Any], spec: Spec, stored_passwords: frozenset[str], request: Request
+    connection: psycopg.Connection[Any],
+    spec: Spec,
+    stored_passwords: frozenset[str],
+    request: Request,
+    cluster: Cluster | None = None,
 ) -> tuple[Survey, Plan]:
     """Return what is known of the server, and what its shared catalogs lack or have too much.
 
+    :param cluster: what they say, where that is known.
     :raises WrongServer: the server is a replica.
     """
-    found = survey(connection, spec, request)
+    found = survey(connection, spec, request, cluster)
     cluster, desired = found.cluster, found.desired
     plan = diff_roles(desired, cluster, stored_passwords) + diff_connect(desired, cluster, request)
     held = read_shared(connection, cluster.version, _readers(found) | _leaving(found), found.holdings)

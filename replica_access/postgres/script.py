@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from replica_access.model import Change, Plan
+from replica_access.names import shown
 from replica_access.postgres.portions import USUAL_ROOM, portions
-from replica_access.postgres.statements import as_role, join_and_leave, quoted
+from replica_access.postgres.statements import as_role, join_and_leave, quoted, role_is_new
 
 ENCODING = (
     "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding')"
@@ -25,6 +26,46 @@ def render(plan: Plan, maintenance_database: str) -> str:
     head = [f"-- {calls} changes in AWS are no SQL and are not in this script"] if calls else []
     transactions = _transactions(plan, maintenance_database)
     return _script(head, ((database, changes, _forward(changes)) for database, changes in transactions))
+
+
+def render_set_up(plan: Plan, maintenance_database: str, readers: Iterable[str]) -> str:
+    """Return the SQL part of a plan for a primary without any of its `readers`, to be run as often as one likes.
+
+    What a GRANT gives twice, it gives once. A role that is there already is left as it is, and the script says so.
+    """
+    names = {shown(name): name for name in readers}
+    head = [
+        "-- Makes the readers and all that they are granted; run it on the primary, as the admin.",
+        "-- It stops on the first error; a database is one transaction, or several where there are very many objects.",
+    ]
+    transactions = _transactions(plan, maintenance_database)
+    steps = ((database, changes, _repeatable(changes, names)) for database, changes in transactions)
+    script = _script(head, steps)
+    without = [
+        f"\\echo 'unless it has one, give a password to the login: \\\\password {_echoed(quoted(name))}'"
+        for change in plan.changes
+        if (name := change.password_of) is not None
+    ]
+    return "\n".join([script, *without, ""]) if without else script
+
+
+def _repeatable(changes: Sequence[Change], names: Mapping[str, str]) -> Iterator[str]:
+    for change in changes:
+        if change.action == "create role":
+            name = names[change.object]
+            yield f"{role_is_new(name)} \\gset"
+            yield "\\if :is_new"
+            yield from _lines(change, change.sql)
+            yield "\\else"
+            yield f"\\echo '{_echoed(quoted(name))} is there already: its attributes are left as they are'"
+            yield "\\endif"
+        elif change.password_of is None:
+            yield from _lines(change, change.sql)
+
+
+def _echoed(text: str) -> str:
+    """Return `text` as it has to stand between psql's single quotes."""
+    return text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def render_undo(plan: Plan, maintenance_database: str) -> str:

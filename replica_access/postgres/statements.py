@@ -88,6 +88,12 @@ def create_role(name: str, *, login: bool, connection_limit: int = -1, valid_unt
     return _text(SQL("CREATE ROLE {name} {options}"), name=Name(name), options=SQL(" ").join(options))
 
 
+def role_is_new(name: str) -> str:
+    """Ask whether there is no such role, for a script that makes it only then."""
+    template = SQL("SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name}) AS is_new")
+    return _text(template, name=Texts([name]))
+
+
 def drop_role(name: str) -> str:
     return _text(SQL("DROP ROLE {name}"), name=Name(name))
 

@@ -1,0 +1,247 @@
+"""What IAM has to allow, and no more: policies for who provisions, who audits, and who connects. Pure.
+
+Every call of this package that takes a permission has it here, beside the resources that it is made on. Which resources
+and conditions an action knows, the Service Authorization Reference tells; `tests/e2e/test_iam_policy.py` holds the
+policies against the calls of whole runs.
+
+Not in any policy: ``iam:CreateServiceLinkedRole``, because an account with a primary has the role of RDS already, and
+what `check` tells to mend on what is not ours, such as a VPC.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replica_access import passwords
+from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier
+from replica_access.errors import UsageError
+from replica_access.names import shown
+from replica_access.spec import Spec
+
+MAX_CHARACTERS = 6_144
+"""What a managed policy may be long, white space left out (IAM user guide, "IAM and AWS STS quotas")."""
+
+UNKNOWN = "*"
+
+Statement = dict[str, Any]
+Policy = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the policy holds, and what of it no spec tells.
+
+    :param primary_id: and `replica_id`: the DbiResourceIds; ``*`` where they are not known.
+    :param admin: the user that logs in to the primary by IAM.
+    """
+
+    partition: str
+    region: str
+    number: str
+    primary_id: str = UNKNOWN
+    replica_id: str = UNKNOWN
+    admin: str = UNKNOWN
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:{self.partition}:{service}:{self.region}:{self.number}:{resource}"
+
+    def login(self, instance_id: str, user: str) -> str:
+        """Return the resource that ``rds-db:connect`` names."""
+        return self.arn("rds-db", f"dbuser:{instance_id}/{user if user == UNKNOWN else _literal(user)}")
+
+    def secrets(self, name: str) -> tuple[str, ...]:
+        """Return the resources that a secret is, by its name or ARN: AWS adds six characters to the name that it has.
+
+        A secret that is not there yet has none of them, and is asked for before it is made.
+        """
+        if name.startswith("arn:"):
+            return (name,)
+        return self.arn("secretsmanager", f"secret:{name}"), self.arn("secretsmanager", f"secret:{name}-??????")
+
+
+def _literal(text: str) -> str:
+    """Return `text` for a resource, where a star, a question mark and a dollar would stand for something else.
+
+    >>> _literal("b*")
+    'b${*}'
+    """
+    return re.sub(r"[*?$]", r"${\g<0>}", text)
+
+
+def provision(spec: Spec, account: Account) -> Policy:
+    """Return what `init`, `check`, `plan`, `apply`, `grant` and `verify` need.
+
+    :raises UsageError: it is longer than IAM takes.
+    """
+    return _policy(spec, account, [*_look(spec, account), *_change(spec, account)])
+
+
+def audit(spec: Spec, account: Account) -> Policy:
+    """Return what `check`, `plan` and `verify` need: nothing that changes anything.
+
+    :raises UsageError: it is longer than IAM takes.
+    """
+    return _policy(spec, account, list(_look(spec, account)))
+
+
+def connect(spec: Spec, user: str, account: Callable[[], Account]) -> Policy:
+    """Return what lets somebody log in to the replica as `user`, and nowhere else: the primary has another id.
+
+    :param account: asked only for a user who needs a policy.
+    :raises UsageError: the user is none of the spec, or logs in with a password.
+    """
+    if user not in spec.users:
+        known = ", ".join(map(shown, spec.users)) or "none"
+        raise UsageError(f"{shown(user)} is no user of the spec.", f"There are: {known}.")
+    if spec.users[user].auth != "iam":
+        raise UsageError(
+            f"{shown(user)} logs in with a password, which no policy is asked about.",
+            f'Write auth = "iam" in users.{shown(user)}; or hand out {spec.secret_of(user)}, where the password is.',
+        )
+    where = account()
+    return _document([_statement("LogIn", "rds-db:connect", where.login(where.replica_id, user))])
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+SEEN_IN_EC2 = (
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcBlockPublicAccessOptions",
+)
+"""None of these can be allowed for some resources only; they are allowed in one Region."""
+
+
+LOOKED_AT_BY_RDS = (
+    "ec2:DescribeAccountAttributes",
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeVpcs",
+)
+"""What RDS looks at with the rights of whoever makes or changes an instance; nothing here calls these.
+
+Source: the permissions that AWS's own CloudFormation handler of AWS::RDS::DBInstance declares; the others are above.
+"""
+
+
+def _look(spec: Spec, account: Account) -> Iterator[Statement]:
+    yield _statement("SeeInstances", "rds:DescribeDBInstances", *_instances(spec, account))
+    yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
+    here = {"aws:RequestedRegion": account.region}
+    yield _statement("SeeNetwork", SEEN_IN_EC2, "*", equal=here)
+    yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
+    if spec.primary.admin_secret is not None:
+        yield _statement(
+            "LogInAsAdmin",
+            ("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"),
+            *account.secrets(spec.primary.admin_secret),
+        )
+    elif spec.primary.auth == "iam":
+        ids = dict.fromkeys((account.primary_id, account.replica_id))
+        logins = (account.login(instance_id, account.admin) for instance_id in ids)
+        yield _statement("LogInAsAdmin", "rds-db:connect", *logins)
+    if kept := _kept_passwords(spec):
+        yield _secrets(
+            "ReadPasswords", ("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"), account, kept
+        )
+    if by_iam := [name for name, user in spec.users.items() if user.auth == "iam"]:
+        logins = (account.login(account.replica_id, name) for name in by_iam)
+        yield _statement("ProveLogins", "rds-db:connect", *logins)
+
+
+def _instances(spec: Spec, account: Account) -> Iterator[str]:
+    for name in (identifier(spec.primary.instance or ""), replica_identifier(spec)):
+        if name is not None:
+            yield account.arn("rds", f"db:{name}")
+
+
+def _kept_passwords(spec: Spec) -> list[str]:
+    secrets = (spec.secret_of(name) for name, user in spec.users.items() if user.auth == "password")
+    return sorted({secret for secret in secrets if not passwords.is_file(secret)})
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+def _change(spec: Spec, account: Account) -> Iterator[Statement]:
+    name = replica_identifier(spec)
+    if name is not None:
+        yield from _change_replica(spec, account, name)
+        yield from _change_network(account, name)
+    if kept := _kept_passwords(spec):
+        actions = ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:TagResource")
+        yield _secrets("KeepPasswords", actions, account, kept)
+
+
+def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Statement]:
+    replica = account.arn("rds", f"db:{name}")
+    # The option group and the parameter group are the primary's, whatever their names.
+    inherited = (account.arn("rds", "og:*"), account.arn("rds", "pg:*"), account.arn("rds", _subnet_group(spec)))
+    yield _statement("MakeReplica", "rds:CreateDBInstanceReadReplica", *_instances(spec, account), *inherited)
+    yield _statement("ChangeReplica", ("rds:AddTagsToResource", "rds:ModifyDBInstance"), replica)
+    yield _statement("RdsLooks", LOOKED_AT_BY_RDS, "*", equal={"aws:RequestedRegion": account.region})
+    yield _statement("AskWhatHappened", "rds:DescribeEvents", "*", equal={"aws:RequestedRegion": account.region})
+
+
+def _subnet_group(spec: Spec) -> str:
+    named = spec.replica.subnet_group.lower() if spec.replica is not None else "auto"
+    return "subgrp:*" if named in {"auto", "same"} else f"subgrp:{named}"
+
+
+def _change_network(account: Account, name: str) -> Iterator[Statement]:
+    groups, rules = account.arn("ec2", "security-group/*"), account.arn("ec2", "security-group-rule/*")
+    asked, there = {f"aws:RequestTag/{REPLICA_TAG}": name}, {f"aws:ResourceTag/{REPLICA_TAG}": name}
+    yield _statement("MakeGroupInVpc", "ec2:CreateSecurityGroup", account.arn("ec2", "vpc/*"))
+    yield _statement("MakeGroup", "ec2:CreateSecurityGroup", groups, equal=asked)
+    made = {"ec2:CreateAction": ["AuthorizeSecurityGroupIngress", "CreateSecurityGroup"]}
+    yield _statement("TagWhatIsMade", "ec2:CreateTags", groups, rules, equal={**made, **asked})
+    yield _statement("ChangeGroup", "ec2:AuthorizeSecurityGroupIngress", groups, equal=there)
+    yield _statement("MakeRules", "ec2:AuthorizeSecurityGroupIngress", rules, equal=asked)
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def _statement(
+    sid: str, actions: str | tuple[str, ...], *resources: str, equal: Mapping[str, Any] | None = None
+) -> Statement:
+    """:param equal: condition keys, each with its value, or with those that are allowed."""
+    allowed = [actions] if isinstance(actions, str) else sorted(actions)
+    condition = {"Condition": {"StringEquals": dict(equal)}} if equal else {}
+    return {"Sid": sid, "Effect": "Allow", "Action": allowed, "Resource": list(dict.fromkeys(resources)), **condition}
+
+
+def _secrets(sid: str, actions: tuple[str, ...], account: Account, names: list[str]) -> Statement:
+    return _statement(sid, actions, *(resource for name in names for resource in account.secrets(name)))
+
+
+def _document(statements: list[Statement]) -> Policy:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _policy(spec: Spec, account: Account, statements: list[Statement]) -> Policy:
+    """Return the policy; where it would be too long, with one pattern for all secrets that have our prefix."""
+    policy = _document(statements)
+    if length(policy) > MAX_CHARACTERS:
+        common = account.arn("secretsmanager", "secret:replica-access/*")
+        prefix = common.removesuffix("*")
+        for statement in statements:
+            resources = (common if each.startswith(prefix) else each for each in statement["Resource"])
+            statement["Resource"] = list(dict.fromkeys(resources))
+    if (long := length(policy)) > MAX_CHARACTERS:
+        raise UsageError(
+            f"The policy for {len(spec.users)} users has {long:,} characters, and IAM takes {MAX_CHARACTERS:,}.",
+            "Leave out `secret` of users, so that all are below replica-access/; or split the spec.",
+        )
+    return policy
+
+
+def length(policy: Policy) -> int:
+    """Return the characters of `policy` as IAM counts them."""
+    return len(json.dumps(policy, separators=(",", ":"), ensure_ascii=False))

@@ -1,0 +1,173 @@
+"""Policies name what the spec names, in the words that IAM knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+from replica_access.aws import permissions
+from replica_access.aws.permissions import MAX_CHARACTERS, Account, length
+from replica_access.errors import UsageError
+from replica_access.spec import Spec
+
+from .aws_landscapes import spec_of
+
+REGION, NUMBER = "ap-southeast-2", "123456789012"
+ACCOUNT = Account("aws", REGION, NUMBER, "db-PRIMARY", "db-REPLICA", "master")
+SERVICES: dict[str, Any] = json.loads(
+    files("cfnlint").joinpath("data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8")
+)
+"""The Service Authorization Reference, as the linter of CloudFormation has it."""
+
+EVERYTHING = spec_of(
+    primary={"instance": "prod", "admin_secret": "prod/master"},
+    users={"bi": {}, "etl": {"auth": "iam"}, "old": {"secret": "elsewhere/old"}, "local": {"secret": "file:x"}},
+)
+BY_IAM = spec_of(primary={"instance": "prod", "auth": "iam"}, users={"etl": {"auth": "iam"}})
+POLICIES: dict[str, Callable[[Spec], dict[str, Any]]] = {
+    "provision": lambda spec: permissions.provision(spec, ACCOUNT),
+    "audit": lambda spec: permissions.audit(spec, ACCOUNT),
+    "connect": lambda spec: permissions.connect(spec, "etl", lambda: ACCOUNT),
+}
+
+
+def allowed(policy: dict[str, Any]) -> dict[str, set[str]]:
+    """By action, the resources that it is allowed on, without what all ARNs have in common."""
+    found: dict[str, set[str]] = {}
+    for statement in policy["Statement"]:
+        for action in statement["Action"]:
+            found.setdefault(action, set()).update(each.split(":", 5)[-1] for each in statement["Resource"])
+    return found
+
+
+def test_what_is_made_is_made_by_its_name() -> None:
+    found = allowed(permissions.provision(EVERYTHING, ACCOUNT))
+    assert found["rds:DescribeDBInstances"] == {"db:prod", "db:analytics"}
+    assert found["rds:ModifyDBInstance"] == {"db:analytics"}
+    assert found["rds:AddTagsToResource"] == {"db:analytics"}
+    assert found["rds:CreateDBInstanceReadReplica"] == {"db:prod", "db:analytics", "og:*", "pg:*", "subgrp:*"}
+
+
+def test_secrets_are_named_before_and_after_they_are_made() -> None:
+    found = allowed(permissions.provision(EVERYTHING, ACCOUNT))
+    users = {f"secret:{name}{six}" for name in ("replica-access/bi", "elsewhere/old") for six in ("", "-??????")}
+    assert found["secretsmanager:CreateSecret"] == users
+    assert found["secretsmanager:PutSecretValue"] == users
+    assert found["secretsmanager:GetSecretValue"] == {*users, "secret:prod/master", "secret:prod/master-??????"}
+
+
+def test_a_secret_by_its_arn_is_that_one() -> None:
+    arn = f"arn:aws:secretsmanager:{REGION}:{NUMBER}:secret:prod/master-AbCdEf"
+    policy = permissions.audit(spec_of(primary={"instance": "prod", "admin_secret": arn}), ACCOUNT)
+    assert allowed(policy)["secretsmanager:GetSecretValue"] == {"secret:prod/master-AbCdEf"}
+
+
+def test_groups_are_ours_by_their_tag() -> None:
+    statements = {each["Sid"]: each for each in permissions.provision(EVERYTHING, ACCOUNT)["Statement"]}
+    assert statements["MakeGroup"]["Condition"] == {"StringEquals": {"aws:RequestTag/replica-access": "analytics"}}
+    assert statements["ChangeGroup"]["Condition"] == {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
+
+
+def test_whoever_audits_changes_nothing() -> None:
+    actions = allowed(permissions.audit(EVERYTHING, ACCOUNT)).keys()
+    assert {action.partition(":")[2][:4] for action in actions} <= {"Desc", "Get", "GetS", "GetM", "List", "conn"}
+    assert actions < allowed(permissions.provision(EVERYTHING, ACCOUNT)).keys()
+
+
+def test_logins_by_iam_are_on_one_instance() -> None:
+    found = allowed(permissions.provision(BY_IAM, ACCOUNT))
+    assert found["rds-db:connect"] == {
+        "dbuser:db-PRIMARY/master", "dbuser:db-REPLICA/master", "dbuser:db-REPLICA/etl",
+    }  # fmt: skip
+    assert not any(action.startswith("secretsmanager") for action in found)
+
+
+def test_whoever_connects_may_do_that_on_the_replica_and_nothing_else() -> None:
+    assert permissions.connect(EVERYTHING, "etl", lambda: ACCOUNT) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "LogIn",
+                "Effect": "Allow",
+                "Action": ["rds-db:connect"],
+                "Resource": [f"arn:aws:rds-db:{REGION}:{NUMBER}:dbuser:db-REPLICA/etl"],
+            }
+        ],
+    }
+
+
+def test_a_user_with_a_star_is_no_pattern() -> None:
+    spec = spec_of(users={"b*": {"auth": "iam"}})
+    policy = permissions.connect(spec, "b*", lambda: ACCOUNT)
+    assert allowed(policy)["rds-db:connect"] == {"dbuser:db-REPLICA/b${*}"}
+
+
+@pytest.mark.parametrize(
+    ("user", "sentence"), [("bi", "logs in with a password"), ("nobody", "is no user of the spec")]
+)
+def test_who_needs_no_policy_is_told_before_aws_is_asked(user: str, sentence: str) -> None:
+    def unasked() -> Account:
+        raise AssertionError("AWS was asked")
+
+    with pytest.raises(UsageError, match=sentence):
+        permissions.connect(EVERYTHING, user, unasked)
+
+
+# --- IAM's own rules -------------------------------------------------------------------------------------------------
+
+
+def parts(policy: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for statement in policy["Statement"]:
+        for action in statement["Action"]:
+            for resource in statement["Resource"]:
+                yield action, resource, statement.get("Condition", {}).get("StringEquals", {})
+
+
+@pytest.mark.parametrize("purpose", POLICIES)
+@pytest.mark.parametrize("spec", [EVERYTHING, BY_IAM], ids=["by password", "by iam"])
+def test_every_action_exists_and_knows_its_resources_and_conditions(purpose: str, spec: Spec) -> None:
+    for action, resource, conditions in parts(POLICIES[purpose](spec)):
+        service, _, name = action.partition(":")
+        assert name.lower() in SERVICES[service]["Actions"], action
+        kinds = SERVICES[service]["Actions"][name.lower()].get("Resources", [])
+        known = {each.lower(): kind for each, kind in SERVICES[service]["Resources"].items()}
+        fitting = [kind for kind in (known[each.lower()] for each in kinds) if of_kind(resource, kind)]
+        if resource == "*":
+            assert not kinds, f"{action} could be allowed on {kinds} alone"
+        else:
+            assert fitting, f"{action} is never asked for {resource}"
+        keys = {key.partition("/")[0] for kind in fitting for key in kind["ConditionKeys"]}
+        for key in conditions:
+            assert key.partition("/")[0] in keys | {"aws:RequestedRegion", "ec2:CreateAction"}, (action, key)
+
+
+def of_kind(resource: str, kind: dict[str, Any]) -> bool:
+    forms = (re.sub(r"\\?\$\{(Partition|Region|Account)\}", "[^:]*", form) for form in kind["ARNFormats"])
+    return any(re.fullmatch(form, resource) for form in forms)
+
+
+@pytest.mark.parametrize("purpose", POLICIES)
+def test_no_policy_is_longer_than_iam_takes(purpose: str) -> None:
+    for spec in (EVERYTHING, BY_IAM):
+        policy = POLICIES[purpose](spec)
+        assert length(policy) <= MAX_CHARACTERS
+        assert len({statement["Sid"] for statement in policy["Statement"]}) == len(policy["Statement"])
+        assert all(re.fullmatch("[A-Za-z0-9]+", statement["Sid"]) for statement in policy["Statement"])
+
+
+def test_very_many_users_are_named_by_what_their_secrets_have_in_common() -> None:
+    spec = spec_of(users={f"a_user_with_a_long_name_{number}": {} for number in range(100)})
+    policy = permissions.provision(spec, ACCOUNT)
+    assert length(policy) <= MAX_CHARACTERS
+    assert allowed(policy)["secretsmanager:CreateSecret"] == {"secret:replica-access/*"}
+
+
+def test_what_cannot_be_said_in_one_policy_is_refused() -> None:
+    users = {f"a_user_with_a_long_name_{number}": {"secret": f"somewhere/else/{number}"} for number in range(100)}
+    with pytest.raises(UsageError, match=r"The policy for 100 users has [\d,]+ characters, and IAM takes 6,144"):
+        permissions.provision(spec_of(users=users), ACCOUNT)
