@@ -258,7 +258,8 @@ class Plan:
 
 # --- what stands in the way, and what was proved ---------------------------------------------------------------------
 
-Outcome = Literal["ok", "problem", "not checked"]
+Outcome = Literal["ok", "problem", "not checked", "note"]
+"""A note is worth knowing and stands in nobody's way: what things cost, what only doing it will tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +268,14 @@ class Check:
 
     :param detail: what was found; for `not checked`, why.
     :param fix: for a problem, the command or call that mends it.
+    :param mend: what `check --fix` would do about it, in order; empty where that is for a person to decide.
     """
 
     name: str
     outcome: Outcome
     detail: str
     fix: str = ""
+    mend: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

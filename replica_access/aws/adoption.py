@@ -10,8 +10,11 @@ from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
 from replica_access.model import BlockedObject
 
 
-def not_ours(replica: Instance, primary: Instance, commands: Commands) -> BlockedObject | None:
-    """Return why `replica` cannot be taken for the one that the spec wants, and what to do; ``None`` where it can."""
+def not_ours(replica: Instance, source: str, commands: Commands) -> BlockedObject | None:
+    """Return why `replica` cannot be taken for the one that the spec wants, and what to do; ``None`` where it can.
+
+    :param source: the identifier of the instance that it should be a replica of.
+    """
     name = replica.identifier
     if replica.source is None and belongs_to(name, replica.tags):
         return BlockedObject(
@@ -19,11 +22,11 @@ def not_ours(replica: Instance, primary: Instance, commands: Commands) -> Blocke
             f"{name} is ours but no replica any more: it was promoted, and can be written to",
             "Choose another replica.instance, or delete it when nobody needs what it holds.",
         )
-    if replica.source != primary.identifier:
+    if replica.source != source:
         kind = f"a replica of {replica.source}" if replica.source else "no replica"
         return BlockedObject(
             name,
-            f"{name} exists already and is {kind}, not one of {primary.identifier}",
+            f"{name} exists already and is {kind}, not one of {source}",
             "Choose another replica.instance in the spec.",
         )
     if not belongs_to(name, replica.tags):

@@ -37,10 +37,10 @@ def create_replica(step: Step) -> None:
 
 
 def _require_ours(step: Step, name: str, source: str) -> None:
-    found, primary = describe(step.aws, name), describe(step.aws, source)
-    if found is None or primary is None:
+    found = describe(step.aws, name)
+    if found is None:
         return  # deleted meanwhile; the wait that follows says so
-    if refusal := not_ours(found, primary, Commands(step.aws.region)):
+    if refusal := not_ours(found, source, Commands(step.aws.region)):
         raise NotOurs(f"{refusal.reason}.", refusal.fix, code="DBInstanceAlreadyExists")
 
 

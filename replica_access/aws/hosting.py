@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from replica_access import passwords
-from replica_access.aws import credentials, ownership, plan, preflight, secret_store, survey
+from replica_access.aws import credentials, ownership, plan, preflight, preflight_plan, secret_store, survey
 from replica_access.aws.adoption import not_ours, without_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.execute import execute
 from replica_access.aws.landscape import Instance
 from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
+from replica_access.aws.trial import try_calls
 from replica_access.errors import NotOurs, UsageError
 from replica_access.model import Change, Check, Login, Plan, Secret
 from replica_access.progress import Progress
@@ -50,8 +51,14 @@ class RdsHosting:
     def look(self) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
         landscape = survey.read(self.aws, self.spec)
-        today = datetime.now(UTC).date()
-        return preflight.checks(landscape, self.spec), plan.plan(landscape, self.spec, today)
+        planned = plan.plan(landscape, self.spec, datetime.now(UTC).date())
+        verdicts = try_calls(self.aws, preflight_plan.triable(planned))
+        checks = (
+            *preflight.checks(landscape, self.spec),
+            *preflight_plan.permissions(planned, verdicts),
+            *preflight_plan.cost(planned, landscape.source),
+        )
+        return checks, planned
 
     def look_afresh(self) -> tuple[tuple[Check, ...], Plan]:
         """Look as `look` does, and plan for an account in which nothing of what the spec wants is there yet."""
@@ -137,6 +144,7 @@ class RdsHosting:
         replica = survey.replica_instance(self.aws, self.spec)
         if replica is None or not is_usable(replica):
             return None
-        if refusal := not_ours(replica, self._primary_instance(), Commands(self.aws.region, self.spec.aws.profile)):
+        source = ownership.source_identifier(self.spec)
+        if refusal := not_ours(replica, source, Commands(self.aws.region, self.spec.aws.profile)):
             raise NotOurs(f"{refusal.reason}.", refusal.fix)
         return replica

@@ -10,7 +10,7 @@ from replica_access.aws import survey
 from replica_access.aws.adoption import not_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance
-from replica_access.aws.ownership import replica_identifier
+from replica_access.aws.ownership import replica_identifier, source_identifier
 from replica_access.aws.permissions import UNKNOWN, Account
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, CredentialsError, NotFound, NotOurs
@@ -48,7 +48,7 @@ def account_of_replica(spec: Spec) -> Account:
                 f"There is no replica {replica_identifier(spec)} yet, and the policy names its DbiResourceId.",
                 "Run `replica-access apply` first, or deploy the template: the id is one of its outputs.",
             )
-        if refusal := not_ours(replica, survey.primary_instance(aws, spec), Commands(aws.region, spec.aws.profile)):
+        if refusal := not_ours(replica, source_identifier(spec), Commands(aws.region, spec.aws.profile)):
             raise NotOurs(f"{refusal.reason}.", refusal.fix)
         return Account(aws.partition, aws.region, replica.arn.split(":")[4], replica_id=replica.resource_id)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Self
 
 from replica_access.aws.ownership import as_mapping, identifier
@@ -38,6 +39,7 @@ class Instance:
     :param replication: the statuses of the read replication; empty on a primary, and early in a replica's creation.
     :param pending: what a modification has not yet brought about.
     :param applying: whether a parameter group is just being applied.
+    :param dual_stack: whether it has IPv6 addresses too.
     """
 
     identifier: str
@@ -66,6 +68,10 @@ class Instance:
     pending: tuple[str, ...] = ()
     applying: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    storage_gib: int = 0
+    storage_type: str = ""
+    encrypted: bool = False
+    dual_stack: bool = False
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -103,6 +109,10 @@ class Instance:
                 group.get("ParameterApplyStatus") == "applying" for group in found.get("DBParameterGroups", ())
             ),
             tags=as_mapping(found.get("TagList", ())),
+            storage_gib=found.get("AllocatedStorage", 0),
+            storage_type=found.get("StorageType", ""),
+            encrypted=found.get("StorageEncrypted", False),
+            dual_stack=found.get("NetworkType") == "DUAL",
         )
 
 
@@ -147,7 +157,10 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route for IPv4; `target` is whatever the packets go to: an internet or NAT gateway, an interface."""
+    """A route to a network; `target` is whatever the packets go to: an internet or NAT gateway, an interface.
+
+    Routes to prefix lists are left out: what is on the list is not known.
+    """
 
     destination: str
     target: str
@@ -171,9 +184,9 @@ class RouteTable:
             any(association.get("Main") for association in associations),
             tuple(association["SubnetId"] for association in associations if "SubnetId" in association),
             tuple(
-                Route(route["DestinationCidrBlock"], _target(route), route.get("State") == "active")
+                Route(destination, _target(route), route.get("State") == "active")
                 for route in found.get("Routes", ())
-                if "DestinationCidrBlock" in route
+                if (destination := route.get("DestinationCidrBlock") or route.get("DestinationIpv6CidrBlock"))
             ),
         )
 
@@ -195,6 +208,10 @@ class AclEntry:
     cidr: str
     first_port: int
     last_port: int
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network:
+        return ip_network(self.cidr, strict=False)
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -226,6 +243,74 @@ class Acl:
                 association["SubnetId"] for association in found.get("Associations", ()) if "SubnetId" in association
             ),
             tuple(sorted(map(AclEntry.of, found.get("Entries", ())), key=lambda entry: entry.number)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What an administrator has excluded from VPC Block Public Access.
+
+    :param resource: the ARN of a VPC or of a subnet.
+    :param both_ways: whether connections from outside are let in; otherwise only those from inside get out.
+    :param in_force: false while it is being made or taken away.
+    """
+
+    resource: str
+    both_ways: bool
+    in_force: bool
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found.get("ResourceArn", ""),
+            found.get("InternetGatewayExclusionMode") == "allow-bidirectional",
+            found.get("State") in {"create-complete", "update-complete", "update-in-progress"},
+        )
+
+    def covers(self, subnet: str, vpc: str | None) -> bool:
+        return self.resource.rpartition("/")[2] in {subnet, vpc}
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAccess:
+    """VPC Block Public Access, as it stands in an account and Region.
+
+    :param mode: ``off``, ``block-ingress`` or ``block-bidirectional``.
+    """
+
+    mode: str
+    exclusions: tuple[Exclusion, ...] | NotChecked = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of something the account has in this Region, and how much it may have."""
+
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One way in which RDS offers an instance class for an engine version.
+
+    :param zones: the availability zones where it does.
+    """
+
+    instance_class: str
+    zones: frozenset[str]
+    storage_type: str = ""
+    for_replicas: bool = True
+    iam_authentication: bool = True
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        return cls(
+            found["DBInstanceClass"],
+            frozenset(zone["Name"] for zone in found.get("AvailabilityZones", ())),
+            found.get("StorageType", ""),
+            found.get("ReadReplicaCapable", True),
+            found.get("SupportsIAMDatabaseAuthentication", True),
         )
 
 
@@ -285,9 +370,12 @@ class Landscape:
 
     :param dns_support: and `dns_hostnames`: the attributes of the primary's VPC.
     :param gateways: the internet gateways attached to it.
-    :param public_access: the mode of VPC Block Public Access of the account: ``off``, or what it blocks.
     :param subnet_groups: all DB subnet groups of that VPC.
     :param security_groups: those that carry our tag or our name, and those that the spec names, by id or name.
+    :param caller: the ARN of who we are.
+    :param quotas: by RDS's name of each: ``DBInstances``, ``AllocatedStorage``.
+    :param offers: of the class that the replica would get; ``None`` where there is none to get.
+    :param upstreams: the replicas between the primary and ours, the nearest to ours first; for a cascading replica.
     """
 
     region: str
@@ -297,12 +385,26 @@ class Landscape:
     dns_support: bool | NotChecked
     dns_hostnames: bool | NotChecked
     gateways: tuple[str, ...] | NotChecked
-    public_access: str | NotChecked
+    public_access: PublicAccess | NotChecked
     subnet_groups: tuple[SubnetGroup, ...] | NotChecked
     subnets: tuple[Subnet, ...] | NotChecked
     route_tables: tuple[RouteTable, ...] | NotChecked
     acls: tuple[Acl, ...] | NotChecked
     security_groups: tuple[SecurityGroup, ...] | NotChecked
+    caller: str | NotChecked
+    quotas: Mapping[str, Quota] | NotChecked
+    offers: tuple[Offer, ...] | NotChecked | None
+    upstreams: tuple[Instance, ...] = ()
+
+    @property
+    def source(self) -> Instance:
+        """What the replica is a replica of: the primary, or another replica."""
+        return self.upstreams[0] if self.upstreams else self.primary
+
+    @property
+    def vpc(self) -> str | None:
+        """Where the replica is, or will be."""
+        return (self.replica or self.source).vpc
 
     @property
     def port(self) -> int:

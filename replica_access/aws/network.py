@@ -2,24 +2,18 @@
 
 An instance is reachable from the internet when every subnet of its subnet group is public (RDS chooses the subnet),
 and nothing beside the security groups stands in the way. Sources: RDS user guide, "Working with a DB instance in a
-VPC"; VPC user guide, "Route table concepts" and "Network ACL rules".
+VPC"; VPC user guide, "Route table concepts".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from replica_access.aws.landscape import Acl, AclEntry, Landscape, NotChecked, RouteTable, Subnet, SubnetGroup
+from replica_access.aws.landscape import Landscape, NotChecked, RouteTable, Subnet, SubnetGroup
 from replica_access.spec import Replica
 
 MIN_ZONES = 2
-
-REPLY_PORTS = (32768, 65535)
-"""Where clients wait for replies; what AWS recommends a public subnet's network ACL to let out."""
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,7 @@ def place(landscape: Landscape, wanted: Replica) -> Placement:
 
     Where we may not look, ``auto`` means the primary's.
     """
-    primary, replica, tables = landscape.primary, landscape.replica, landscape.route_tables
+    primary, replica, tables = landscape.source, landscape.replica, landscape.route_tables
     same = SubnetGroup(primary.subnet_group or "", primary.vpc or "", primary.subnets)
     as_primary = Placement(same, True, f"{same.name}, as the primary")
     if replica is not None:
@@ -129,43 +123,3 @@ def why_private(tables: tuple[RouteTable, ...], subnet: str) -> str | None:
     if not route.active:
         return f"{name} sends 0.0.0.0/0 to {route.target}, which is not attached"
     return None
-
-
-def acl_refusals(acls: tuple[Acl, ...], subnets: Iterable[str], networks: Iterable[str], port: int) -> list[str]:
-    """Return what the network ACLs of `subnets` keep from `networks`: their connections, or the replies.
-
-    Over IPv4 alone, which is all that an instance has unless its subnet group is dual-stack.
-    """
-    refusals: list[str] = []
-    guarded = set(subnets)
-    clients = [client for network in networks if (client := ip_network(network, strict=False)).version == 4]
-    for acl in acls:
-        if not guarded & set(acl.subnets):
-            continue
-        for client in clients:
-            if not _lets(acl, client, egress=False, ports=(port, port)):
-                refusals.append(f"{acl.id} keeps {client} from port {port}")
-            elif not _lets(acl, client, egress=True, ports=REPLY_PORTS):
-                refusals.append(f"{acl.id} keeps replies (ports {REPLY_PORTS[0]} to {REPLY_PORTS[1]}) from {client}")
-    return refusals
-
-
-def _lets(acl: Acl, client: Network, *, egress: bool, ports: tuple[int, int]) -> bool:
-    """Whether all of `client` and of `ports` is let through: the first entry that matches decides."""
-    for entry in acl.entries:
-        if entry.egress != egress or entry.protocol not in {"-1", "6"} or not entry.cidr:
-            continue
-        network = ip_network(entry.cidr, strict=False)
-        if network.version != client.version or not network.overlaps(client) or not _ports_meet(entry, ports):
-            continue
-        if not entry.allow:
-            return False
-        covers_client = network.prefixlen <= client.prefixlen
-        covers_ports = entry.protocol == "-1" or (entry.first_port <= ports[0] and ports[1] <= entry.last_port)
-        if covers_client and covers_ports:
-            return True
-    return False
-
-
-def _ports_meet(entry: AclEntry, ports: tuple[int, int]) -> bool:
-    return entry.protocol == "-1" or (entry.first_port <= ports[1] and ports[0] <= entry.last_port)

@@ -41,6 +41,12 @@ def replica_identifier(spec: Spec) -> str | None:
     return identifier(spec.replica.instance)
 
 
+def source_identifier(spec: Spec) -> str:
+    """Return the identifier of what the replica of `spec` is to be a replica of: the primary, or another replica."""
+    named = spec.replica.source if spec.replica is not None else None
+    return identifier(named or spec.primary.instance or "")
+
+
 def group_name(replica: str) -> str:
     """Return the name of the security group of `replica`."""
     return f"replica-access-{replica}"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replica_access import passwords
-from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier
+from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier, source_identifier
 from replica_access.errors import UsageError
 from replica_access.names import shown
 from replica_access.spec import Spec
@@ -114,6 +114,7 @@ SEEN_IN_EC2 = (
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
+    "ec2:DescribeVpcBlockPublicAccessExclusions",
     "ec2:DescribeVpcBlockPublicAccessOptions",
 )
 """None of these can be allowed for some resources only; they are allowed in one Region."""
@@ -134,6 +135,9 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
     yield _statement("SeeInstances", "rds:DescribeDBInstances", *_instances(spec, account))
     yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
     here = {"aws:RequestedRegion": account.region}
+    if spec.replica is not None:
+        offers = ("rds:DescribeAccountAttributes", "rds:DescribeOrderableDBInstanceOptions")
+        yield _statement("SeeWhatThereCanBe", offers, "*", equal=here)
     yield _statement("SeeNetwork", SEEN_IN_EC2, "*", equal=here)
     yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
     if spec.primary.admin_secret is not None:
@@ -156,7 +160,9 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
 
 
 def _instances(spec: Spec, account: Account) -> Iterator[str]:
-    for name in (identifier(spec.primary.instance or ""), replica_identifier(spec)):
+    for name in dict.fromkeys(
+        (identifier(spec.primary.instance or ""), source_identifier(spec), replica_identifier(spec))
+    ):
         if name is not None:
             yield account.arn("rds", f"db:{name}")
 

@@ -35,8 +35,10 @@ def plan(landscape: Landscape, spec: Spec, today: date) -> Plan:
 
 def _blocked(landscape: Landscape, spec: Spec, wanted: Replica, name: str) -> Iterator[BlockedObject]:
     commands = Commands(landscape.region, spec.aws.profile)
-    groups, vpc = landscape.security_groups, landscape.primary.vpc
-    if landscape.replica is not None and (refusal := not_ours(landscape.replica, landscape.primary, commands)):
+    groups, vpc = landscape.security_groups, landscape.source.vpc
+    if landscape.replica is not None and (
+        refusal := not_ours(landscape.replica, landscape.source.identifier, commands)
+    ):
         yield refusal
     elif (placement := place(landscape, wanted)).group is None:
         yield BlockedObject(name, placement.reason, "`replica-access check` shows what would mend it.")
@@ -53,7 +55,7 @@ def _blocked(landscape: Landscape, spec: Spec, wanted: Replica, name: str) -> It
 
 def _changes(landscape: Landscape, spec: Spec, wanted: Replica, name: str, today: date) -> Iterator[Change]:
     known = landscape.security_groups if not isinstance(landscape.security_groups, NotChecked) else ()
-    vpc = landscape.primary.vpc or ""
+    vpc = landscape.source.vpc or ""
     ours = our_group(known, name, vpc)
     if ours is None:
         yield plan_access.create_group(name, vpc)

@@ -21,11 +21,11 @@ def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str,
     (inherited; RDS refuses many combinations), no port and no minor-version policy (inherited), and no certificate
     authority: the account's default is the one that RDS keeps valid.
     """
-    primary, placement = landscape.primary, place(landscape, wanted)
+    source, placement = landscape.source, place(landscape, wanted)
     parameters: dict[str, Any] = {
         "DBInstanceIdentifier": name,
-        "SourceDBInstanceIdentifier": primary.identifier,
-        "DBInstanceClass": wanted.instance_class or primary.instance_class,
+        "SourceDBInstanceIdentifier": source.identifier,
+        "DBInstanceClass": wanted.instance_class or source.instance_class,
         "PubliclyAccessible": wanted.publicly_accessible,
         "VpcSecurityGroupIds": list(group_ids),
         "EnableIAMDatabaseAuthentication": wants_iam(spec),
@@ -37,7 +37,7 @@ def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str,
     if placement.group is not None and not placement.is_primarys:
         # Another group is taken only beside the ARN of the source, and the ARN only beside a group: with the ARN alone
         # the replica may land in the default VPC.
-        parameters["SourceDBInstanceIdentifier"] = primary.arn
+        parameters["SourceDBInstanceIdentifier"] = source.arn
         parameters["DBSubnetGroupName"] = placement.group.name
     reach = "reachable from the internet" if wanted.publicly_accessible else "reachable inside the VPC only"
     where = placement.group.name if placement.group is not None else "the primary's subnets"
@@ -45,7 +45,7 @@ def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str,
         "aws",
         "create replica",
         name,
-        f"create {name}, a read replica of {primary.identifier}: {parameters['DBInstanceClass']}, in {where}, {reach}",
+        f"create {name}, a read replica of {source.identifier}: {parameters['DBInstanceClass']}, in {where}, {reach}",
         call=Call("rds", "CreateDBInstanceReadReplica", parameters),
     )
 

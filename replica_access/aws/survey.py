@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from replica_access.aws.landscape import (
     Acl,
+    Exclusion,
     Instance,
     Landscape,
     NotChecked,
+    Offer,
+    PublicAccess,
+    Quota,
     RouteTable,
     SecurityGroup,
     Subnet,
     SubnetGroup,
 )
-from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier
+from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier, source_identifier
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, UsageError
 from replica_access.spec import Spec
@@ -47,7 +51,10 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         replica_read = pool.submit(replica_instance, aws, spec)
         groups = begin(_subnet_groups, aws)
         security_groups = begin(_security_groups, aws, spec)
+        caller = begin(_caller, aws)
+        quotas = begin(_quotas, aws)
         primary = primary_read.result()
+        upstreams = tuple(_upstreams(aws, spec, primary))
         if (vpc := primary.vpc) is None:
             raise AwsError(f"{primary.identifier} is in no VPC.", "Move it into one: nothing else is supported.")
         in_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
@@ -58,11 +65,14 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         subnets = begin(_all, aws, Subnet.of, "DescribeSubnets", "Subnets", in_vpc)
         route_tables = begin(_all, aws, RouteTable.of, "DescribeRouteTables", "RouteTables", in_vpc)
         acls = begin(_all, aws, Acl.of, "DescribeNetworkAcls", "NetworkAcls", in_vpc)
+        replica = replica_read.result()
+        wanted_class = _wanted_class(spec, upstreams[0] if upstreams else primary, replica)
+        offers = begin(_offers, aws, primary.version, wanted_class) if wanted_class else None
         return Landscape(
             region=aws.region,
             account=primary.arn.split(":")[4],
             primary=primary,
-            replica=replica_read.result(),
+            replica=replica,
             dns_support=dns_support(),
             dns_hostnames=dns_hostnames(),
             gateways=gateways(),
@@ -72,6 +82,10 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             route_tables=route_tables(),
             acls=acls(),
             security_groups=security_groups(),
+            caller=caller(),
+            quotas=quotas(),
+            offers=offers() if offers is not None else None,
+            upstreams=upstreams,
         )
 
 
@@ -85,6 +99,25 @@ def primary_instance(aws: Aws, spec: Spec) -> Instance:
     if found is None:
         raise _no_such_primary(aws, name)
     return found
+
+
+def _upstreams(aws: Aws, spec: Spec, primary: Instance) -> Iterator[Instance]:
+    """Yield the replicas between ours and the primary, the nearest to ours first.
+
+    :raises NotFound: there is no instance that replica.source names.
+    """
+    name: str | None = source_identifier(spec)
+    while name is not None and name != primary.identifier:
+        found = instance(aws, name)
+        if found is None:
+            raise NotFound(
+                f"There is no DB instance {name} in {aws.region}, to make a replica of.",
+                "Correct replica.source in the spec, or leave it out.",
+                call="rds:DescribeDBInstances",
+                code="DBInstanceNotFound",
+            )
+        yield found
+        name = found.source
 
 
 def replica_instance(aws: Aws, spec: Spec) -> Instance | None:
@@ -134,8 +167,10 @@ def _no_such_primary(aws: Aws, name: str) -> NotFound:
 def _or_not_checked(read_it: Callable[..., T], *arguments: Any) -> T | NotChecked:
     try:
         return read_it(*arguments)
-    except AccessDenied as error:
-        return NotChecked(error.what, error.fix)
+    except CredentialsError:
+        raise
+    except AwsError as error:
+        return NotChecked(error.what, error.fix or "Run the same command again.")
 
 
 def _all(
@@ -170,14 +205,51 @@ def _gateways(aws: Aws, vpc: str) -> tuple[str, ...]:
     )
 
 
-def _public_access(aws: Aws) -> str | NotChecked:
+def _public_access(aws: Aws) -> PublicAccess | NotChecked:
     try:
         answer = aws.call("ec2", "DescribeVpcBlockPublicAccessOptions")
     except (AccessDenied, CredentialsError):
         raise
     except AwsError as error:  # a young call, which not every partition and stand-in knows
         return NotChecked(error.what, "Look at VPC > Settings > Block Public Access in the console.")
-    return str(answer.get("VpcBlockPublicAccessOptions", {}).get("InternetGatewayBlockMode", "off"))
+    mode = str(answer.get("VpcBlockPublicAccessOptions", {}).get("InternetGatewayBlockMode", "off"))
+    return PublicAccess(mode, _or_not_checked(_exclusions, aws) if mode != "off" else ())
+
+
+def _exclusions(aws: Aws) -> tuple[Exclusion, ...]:
+    operation, found = "DescribeVpcBlockPublicAccessExclusions", list[Exclusion]()
+    more: dict[str, str] = {}
+    while True:  # botocore has no paginator for it
+        answer = aws.call("ec2", operation, **more)
+        found += map(Exclusion.of, answer.get("VpcBlockPublicAccessExclusions", ()))
+        if not answer.get("NextToken"):
+            return tuple(found)
+        more = {"NextToken": answer["NextToken"]}
+
+
+def _caller(aws: Aws) -> str:
+    return aws.arn
+
+
+def _quotas(aws: Aws) -> dict[str, Quota]:
+    answer = aws.call("rds", "DescribeAccountAttributes")
+    return {each["AccountQuotaName"]: Quota(each["Used"], each["Max"]) for each in answer.get("AccountQuotas", ())}
+
+
+def _wanted_class(spec: Spec, source: Instance, replica: Instance | None) -> str | None:
+    """Return the instance class that the replica would get, where it has another one or does not exist."""
+    if spec.replica is None:
+        return None
+    wanted = spec.replica.instance_class
+    if replica is None:
+        return wanted or source.instance_class
+    return wanted if wanted != replica.instance_class else None
+
+
+def _offers(aws: Aws, version: str, wanted: str) -> tuple[Offer, ...]:
+    operation, key = "DescribeOrderableDBInstanceOptions", "OrderableDBInstanceOptions"
+    asked = {"Engine": "postgres", "EngineVersion": version, "DBInstanceClass": wanted, "Vpc": True}
+    return tuple(map(Offer.of, aws.pages("rds", operation, key, **asked)))
 
 
 def _security_groups(aws: Aws, spec: Spec) -> tuple[SecurityGroup, ...]:

@@ -101,7 +101,8 @@ def check(context: typer.Context) -> None:
             f"{count(len(outlook.not_checked), 'thing')} could not be looked at.", "The reasons are above."
         )
     if not call.as_json:
-        call.print(f"Nothing stands in the way: {count(len(outlook.checks), 'check')} passed.")
+        passed = sum(check.outcome == "ok" for check in outlook.checks)
+        call.print(f"Nothing stands in the way: {count(passed, 'check')} passed.")
 
 
 def plan(

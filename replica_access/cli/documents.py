@@ -52,12 +52,21 @@ def change_document(change: Change) -> dict[str, Any]:
 
 
 def check_document(checks: Iterable[Check]) -> dict[str, Any]:
-    items = [{"name": c.name, "outcome": c.outcome, "detail": c.detail, "fix": c.fix} for c in checks]
+    items = [
+        {
+            "name": c.name,
+            "outcome": c.outcome,
+            "detail": c.detail,
+            "fix": c.fix,
+            "mend": [change_document(change) for change in c.mend],
+        }
+        for c in checks
+    ]
     outcomes = [item["outcome"] for item in items]
     return {
         "ok": "problem" not in outcomes,
         "checks": items,
-        "summary": {key.replace(" ", "_"): outcomes.count(key) for key in ("ok", "problem", "not checked")},
+        "summary": {key.replace(" ", "_"): outcomes.count(key) for key in ("ok", "problem", "not checked", "note")},
     }
 
 

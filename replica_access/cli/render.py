@@ -10,7 +10,7 @@ from replica_access.cli.terminal import escaped
 from replica_access.model import Change, Check, Plan, Proof, ProofCheck, Request
 from replica_access.names import shown
 
-_MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]"}
+_MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]", "note": "[cyan]·[/]"}
 SQL_SHOWN = 400
 MOST_ALIKE = 8
 """So many changes of one kind are shown one by one; a hundred thousand tables take hundreds of statements."""

@@ -103,7 +103,7 @@ def test_a_run_leaves_what_the_spec_says(sandbox: Sandbox, made: tuple[str, Plan
 def test_a_second_run_plans_nothing(aws: StoppableAws, spec: Spec) -> None:
     checks, planned = look(aws, spec)
     assert planned == Plan()
-    assert {check.outcome for check in checks} == {"ok"}
+    assert {check.outcome for check in checks} <= {"ok", "note"}
 
 
 def test_the_same_plan_carried_out_twice_changes_nothing(

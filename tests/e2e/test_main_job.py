@@ -172,7 +172,7 @@ def test_the_documents_have_the_fields_of_the_design(done: Account) -> None:
     assert set(check) == {"schema", "ok", "checks", "summary"}
     assert check["ok"] is True
     for item in check["checks"]:
-        assert set(item) == {"name", "outcome", "detail", "fix"}
+        assert set(item) == {"name", "outcome", "detail", "fix", "mend"}
     verify = document(done, "verify")
     assert_proof(verify)
     status = document(done, "sandbox", "status", "--dir", str(done.sandbox.status.directory), name="sandbox-status")

@@ -34,7 +34,7 @@ class Wire:
     @property
     def writes(self) -> list[str]:
         """The calls that may have changed something."""
-        return [call for call in self.calls if not call.startswith(("Describe", "Get", "List"))]
+        return [call for call in self.calls if not call.startswith(("Describe", "Get", "List", "DryRun:"))]
 
     def arm(self, moment: Moment) -> None:
         self.released.set()
@@ -103,4 +103,5 @@ def _operation(target: str | None, body: bytes) -> str:
     if target is not None:
         return target.rpartition(".")[2]
     found = re.search(rb"(?:^|&)Action=(\w+)", body)
-    return found[1].decode() if found else "?"
+    name = found[1].decode() if found else "?"
+    return f"DryRun:{name}" if re.search(rb"(?:^|&)DryRun=true(?:&|$)", body) else name

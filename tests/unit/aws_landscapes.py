@@ -12,6 +12,9 @@ from replica_access.aws.landscape import (
     Instance,
     Landscape,
     NotChecked,
+    Offer,
+    PublicAccess,
+    Quota,
     Route,
     RouteTable,
     SecurityGroup,
@@ -60,6 +63,8 @@ PRIMARY = Instance(
     subnet_group="public",
     subnets=PUBLIC.subnets,
     security_groups={"sg-primary": "active"},
+    storage_gib=100,
+    storage_type="gp3",
 )
 
 REPLICA = replace(
@@ -92,16 +97,19 @@ EMPTY = Landscape(
     dns_support=True,
     dns_hostnames=True,
     gateways=("igw-1",),
-    public_access="off",
+    public_access=PublicAccess("off"),
     subnet_groups=(PUBLIC,),
     subnets=tuple(Subnet(f"subnet-{number}", ZONES[(number - 1) % 2], 200) for number in (1, 2, 3, 4)),
     route_tables=(PUBLIC_TABLE, MAIN_TABLE),
     acls=(OPEN_ACL,),
     security_groups=(),
+    caller="arn:aws:iam::123456789012:user/admin",
+    quotas={"DBInstances": Quota(3, 40), "AllocatedStorage": Quota(300, 100_000)},
+    offers=(Offer("db.r6g.large", frozenset(ZONES), "gp3"),),
 )
 """Nothing has been made yet."""
 
-COMPLETE = replace(EMPTY, replica=REPLICA, security_groups=(OUR_GROUP,))
+COMPLETE = replace(EMPTY, offers=None, replica=REPLICA, security_groups=(OUR_GROUP,))
 """Everything that the spec of `spec_of` wants is there."""
 
 

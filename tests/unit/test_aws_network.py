@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from replica_access.aws.landscape import Acl, AclEntry, Landscape, Route, RouteTable, Subnet
+from replica_access.aws.landscape import Acl, AclEntry, Exclusion, Landscape, PublicAccess, Route, RouteTable, Subnet
 from replica_access.aws.preflight import checks
 
 from .aws_landscapes import (
@@ -18,6 +18,7 @@ from .aws_landscapes import (
     PRIVATE,
     PUBLIC,
     PUBLIC_TABLE,
+    ZONES,
     primary,
     problems,
     spec_of,
@@ -118,10 +119,35 @@ def test_one_zone_and_a_full_subnet_are_problems() -> None:
 
 
 def test_blocked_public_access_is_a_problem_unless_the_subnets_are_excluded() -> None:
-    blocked = replace(EMPTY, public_access="block-ingress")
+    blocked = replace(EMPTY, public_access=PublicAccess("block-ingress"))
     assert "subnet-1, subnet-2" in problems(blocked)["block public access"].detail
-    excluded = replace(blocked, subnets=tuple(Subnet(f"subnet-{n}", z, 9, "off") for n, z in ((1, "a"), (2, "b"))))
+    excluded = replace(
+        blocked, subnets=tuple(Subnet(f"subnet-{n}", z, 9, "off") for n, z in zip((1, 2), ZONES, strict=True))
+    )
     assert not problems(excluded)
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "words"),
+    [
+        ((Exclusion("arn:aws:ec2:r:a:vpc/vpc-1", True, True),), None),
+        (tuple(Exclusion(f"arn:aws:ec2:r:a:subnet/subnet-{n}", True, True) for n in (1, 2)), None),
+        ((Exclusion("arn:aws:ec2:r:a:subnet/subnet-1", True, True),), "closes subnet-2"),
+        ((Exclusion("arn:aws:ec2:r:a:vpc/vpc-2", True, True),), "closes subnet-1, subnet-2"),
+        ((Exclusion("arn:aws:ec2:r:a:vpc/vpc-1", False, True),), "vpc-1 is excluded for egress only"),
+        ((Exclusion("arn:aws:ec2:r:a:vpc/vpc-1", True, False),), "both directions, but not yet"),
+    ],
+)
+def test_exclusions_from_block_public_access(exclusions: tuple[Exclusion, ...], words: str | None) -> None:
+    found = problems(replace(EMPTY, public_access=PublicAccess("block-bidirectional", exclusions)))
+    assert (words is None) == (not found)
+    if words is not None:
+        assert words in found["block public access"].detail
+
+
+def test_exclusions_that_cannot_be_read_leave_it_open() -> None:
+    found = checks(replace(EMPTY, public_access=PublicAccess("block-ingress", DENIED)), spec_of())
+    assert {check.outcome for check in found if check.name == "block public access"} == {"not checked"}
 
 
 def _acl(*entries: AclEntry) -> Acl:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from replica_access.aws.landscape import Landscape, SecurityGroup
+from replica_access.aws.landscape import Landscape, PublicAccess, SecurityGroup
 from replica_access.aws.preflight import checks
 from replica_access.model import Check
 
@@ -33,8 +33,10 @@ def not_checked(landscape: Landscape) -> set[str]:
 @pytest.mark.parametrize("landscape", [EMPTY, COMPLETE], ids=["nothing made yet", "all made"])
 def test_nothing_wrong_is_all_ok(landscape: Landscape) -> None:
     found = checks(landscape, spec_of())
-    assert {check.outcome for check in found} == {"ok"}
-    assert found[0] == Check("account", "ok", "123456789012 in ap-southeast-2")
+    assert {check.name for check in found if check.outcome != "ok"} == {"IPv6"}
+    assert {check.outcome for check in found} == {"ok", "note"}
+    expected = "123456789012 in ap-southeast-2, as arn:aws:iam::123456789012:user/admin"
+    assert found[0] == Check("account", "ok", expected)
     assert len({check.name for check in found}) == len(found) >= 13
     assert not [check for check in found if check.fix]
 
@@ -89,16 +91,24 @@ def test_commands_carry_the_profile_of_the_spec() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "kind"), [("aurora-postgresql", "an Aurora cluster"), ("postgres", "a Multi-AZ DB cluster")]
+    ("engine", "kind", "differs"),
+    [
+        ("aurora-postgresql", "an Aurora cluster", "a failover can make it the writer"),
+        ("postgres", "a Multi-AZ DB cluster", "replicas are made of the cluster"),
+    ],
 )
-def test_a_member_of_a_cluster_is_recognised(engine: str, kind: str) -> None:
+def test_a_member_of_a_cluster_is_recognised(engine: str, kind: str, differs: str) -> None:
     found = problems(primary(engine=engine, cluster="prod-cluster"))
     assert set(found) == {"cluster"}
     assert kind in found["cluster"].detail
+    assert differs in found["cluster"].detail
+    assert "not supported yet" in found["cluster"].fix
 
 
 def test_a_replica_is_no_primary() -> None:
-    assert "set primary.instance to origin" in problems(primary(source="origin"))["primary"].fix
+    fix = problems(primary(source="origin"))["primary"].fix
+    assert "set primary.instance to origin" in fix
+    assert "set replica.source to prod" in fix
 
 
 @pytest.mark.parametrize("status", ["available", "backing-up", "modifying", "storage-optimization"])
@@ -197,11 +207,14 @@ def test_named_groups_must_be_in_the_vpc_of_the_primary() -> None:
         (replace(EMPTY, public_access=DENIED), {"block public access"}),
         (replace(EMPTY, subnets=DENIED), {"zones", "free addresses"}),
         (
-            replace(EMPTY, subnets=DENIED, public_access="block-ingress"),
+            replace(EMPTY, subnets=DENIED, public_access=PublicAccess("block-ingress")),
             {"zones", "free addresses", "block public access"},
         ),
         (replace(EMPTY, route_tables=DENIED), {"routes"}),
         (replace(EMPTY, acls=DENIED), {"network ACL"}),
+        (replace(EMPTY, caller=DENIED), {"caller"}),
+        (replace(EMPTY, quotas=DENIED), {"quotas"}),
+        (replace(EMPTY, offers=DENIED), {"instance class"}),
         (replace(EMPTY, security_groups=DENIED), {"security group"}),
         (replace(EMPTY, subnet_groups=DENIED), set()),
     ],
