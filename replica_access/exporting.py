@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from replica_access import workflow
 from replica_access.errors import UsageError
+from replica_access.model import Request
 from replica_access.outlook import EVERYTHING, Outlook, refuse_what_stands_in_the_way
 from replica_access.progress import Progress
 from replica_access.side_by_side import in_each
@@ -31,7 +32,7 @@ Exported = tuple[dict[str, Any], tuple[str, ...]]
 """A document, and sentences about what stands in its way or is not in it."""
 
 
-def template(spec: Spec, progress: Progress) -> Exported:
+def template(spec: Spec, progress: Progress, request: Request) -> Exported:
     """Return the CloudFormation template of what `apply` would make in AWS, were nothing of it there.
 
     :raises UsageError: the spec has no replica on RDS.
@@ -46,7 +47,7 @@ def template(spec: Spec, progress: Progress) -> Exported:
     hosting = RdsHosting.open(spec, timeout_s=workflow.REPLICA_TIMEOUT_S)
     progress.stage("looking at AWS")
     try:
-        checks, plan = hosting.look_afresh()
+        checks, plan = hosting.look_afresh(request)
     finally:
         hosting.close()
     refuse_what_stands_in_the_way(Outlook((), around=plan))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from replica_access.errors import Error, UsageError
-from replica_access.model import Change, Check, Login, Plan, Secret
+from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
 from replica_access.names import legible, shown
 from replica_access.progress import Progress
 from replica_access.spec import Spec
@@ -19,7 +19,7 @@ from replica_access.spec import Spec
 class Hosting(Protocol):
     """What stands around the servers."""
 
-    def look(self) -> tuple[tuple[Check, ...], Plan]:
+    def look(self, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
 
     def primary(self) -> Login:
@@ -54,7 +54,7 @@ class PlainHosting:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
-    def look(self) -> tuple[tuple[Check, ...], Plan]:
+    def look(self, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:  # noqa: ARG002
         """Look whether each replica is one, and lets the admin in: otherwise nothing could be proved in the end."""
         replicas = self.replicas()
         several = len(replicas) > 1

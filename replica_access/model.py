@@ -115,6 +115,7 @@ class Request:
 
     :param allow_revoke: take away what readers have beyond the spec; without it, that is said and left.
     :param allow_drop: drop the roles in `departed`.
+    :param allow_wide: let in networks that are wider than is let in unasked, the whole internet included.
     :param database: look at this one alone; ``None``: at all that the spec names.
     :param schema: look at this one alone, in every database looked at.
     :param departed: roles that the last run made and the spec does not name any more, with their oids: a role of the
@@ -123,9 +124,14 @@ class Request:
 
     allow_revoke: bool = False
     allow_drop: bool = False
+    allow_wide: bool = False
     database: str | None = None
     schema: str | None = None
     departed: Mapping[str, Oid] = field(default_factory=dict)
+
+
+UNASKED = Request()
+"""What is asked by whoever says nothing."""
 
 
 # --- what should change ----------------------------------------------------------------------------------------------

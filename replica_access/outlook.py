@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from replica_access.catalog import Cluster
 from replica_access.errors import Blocked, Error, PreflightFailed
-from replica_access.model import Change, Check, Plan, Proof, Request
+from replica_access.model import UNASKED, Change, Check, Plan, Proof, Request
 
 if TYPE_CHECKING:
     from replica_access.postgres.scene import Scene
 
-EVERYTHING = Request()
+EVERYTHING = UNASKED
 
 
 @dataclass(frozen=True, slots=True)

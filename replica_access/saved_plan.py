@@ -27,7 +27,7 @@ class Binding:
     """What a plan was made for.
 
     :param spec: the SHA-256 of what the spec says; comments and order of keys do not count.
-    :param allowed: the flags that let something be taken away.
+    :param allowed: the flags that let something be taken away, or wide networks in.
     """
 
     system_identifier: str
@@ -37,7 +37,11 @@ class Binding:
 
 def binding(spec: Spec, system_identifier: str, request: Request) -> Binding:
     said = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    allowed = {"--allow-revoke": request.allow_revoke, "--allow-drop": request.allow_drop}
+    allowed = {
+        "--allow-revoke": request.allow_revoke,
+        "--allow-drop": request.allow_drop,
+        "--allow-wide": request.allow_wide,
+    }
     return Binding(
         system_identifier,
         hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest(),
@@ -87,7 +91,7 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     if bound.get("spec") != bound_now["spec"]:
         yield "the spec says something else than when it was made"
     if (allowed := list(bound.get("allowed", ()))) != list(bound_now["allowed"]):
-        yield f"it was made with {' '.join(allowed) or 'no flag that takes anything away'}: say the same"
+        yield f"it was made with {' '.join(allowed) or 'no flag that allows more'}: say the same"
     before, after = _by_id(saved), _by_id(now)
     yield from (f"not needed any more: {_summary(change)}" for id_, change in before.items() if id_ not in after)
     yield from (f"new: {_summary(change)}" for id_, change in after.items() if id_ not in before)

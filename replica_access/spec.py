@@ -141,18 +141,33 @@ def _wrong_dsns(dsns: tuple[str, ...]) -> Iterator[InitErrorDetails]:
 
 
 class Allow(_Table):
-    cidr: str
+    """Who may connect: a network, a managed prefix list, or the members of another security group."""
+
+    cidr: str | None = None
+    prefix_list: str | None = Field(None, pattern=r"^pl-[0-9a-f]+$")
+    security_group: str | None = Field(None, min_length=1)
     note: str = Field("", max_length=200)
     expires: date | None = None
 
     @field_validator("cidr")
     @classmethod
-    def _canonical(cls, value: str) -> str:
+    def _canonical(cls, value: str | None) -> str | None:
         """Return the network as EC2 stores it: without host bits."""
         try:
-            return str(ipaddress.ip_network(value, strict=False))
+            return None if value is None else str(ipaddress.ip_network(value, strict=False))
         except ValueError:
             raise ValueError("not an address or network; write 203.0.113.7/32 or 2001:db8::/48") from None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Allow:
+        if sum(source is not None for source in (self.cidr, self.prefix_list, self.security_group)) != 1:
+            raise ValueError("give exactly one of cidr, prefix_list and security_group")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Who it is, as the spec says it."""
+        return self.cidr or self.prefix_list or self.security_group or ""
 
 
 class Network(_Table):

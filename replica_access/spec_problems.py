@@ -29,6 +29,7 @@ _WRONG_FORMS: Mapping[str, str] = {
 _WRONG_NAMES: Mapping[str, str] = {
     "account": "no account; write its twelve digits in quotes",
     "class": "no class of instances; write db.r6g.large",
+    "prefix_list": "no prefix list; write pl-0123456789abcdef0",
     "instance": "neither an identifier of an RDS instance nor an ARN",
     "region": "no Region; write ap-southeast-2",
     "settings": "no name of a parameter",

@@ -109,7 +109,7 @@ def look(
     """
     progress.stage("looking at everything")
     with ThreadPoolExecutor(1) as pool:
-        surroundings = pool.submit(hosting.look)
+        surroundings = pool.submit(hosting.look, request)
         server = _look_at_primary(spec, hosting, request, stock=stock)
         checks, around = surroundings.result()
     return replace(server, checks=checks + server.checks, around=around)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from replica_access.aws.commands import Commands
-from replica_access.aws.landscape import Instance, Landscape, NotChecked, SecurityGroup
+from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
+from replica_access.aws.rules import SecurityGroup
 from replica_access.model import BlockedObject
 
 

@@ -22,6 +22,10 @@ from replica_access.progress import Progress
 CARRY_OUT: Mapping[str, Callable[[Step], None]] = {
     "CreateSecurityGroup": execute_access.create_security_group,
     "AuthorizeSecurityGroupIngress": execute_access.allow,
+    "UpdateSecurityGroupRuleDescriptionsIngress": execute_access.describe,
+    "CreateTags": execute_access.tag,
+    "DeleteTags": execute_access.untag,
+    "RevokeSecurityGroupIngress": execute_access.revoke,
     "CreateDBInstanceReadReplica": execute_replica.create_replica,
     "ModifyDBInstance": execute_replica.modify,
     "DescribeDBInstances": execute_replica.wait,

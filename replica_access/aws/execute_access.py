@@ -1,4 +1,7 @@
-"""Carry out what is planned for the security group of a replica."""
+"""Carry out what is planned for the security group of a replica.
+
+A rule that is there already is as good as made, and one that is not there any more as good as revoked.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from typing import Any
 
 from replica_access.aws.adoption import foreign_group
 from replica_access.aws.commands import Commands
-from replica_access.aws.landscape import SecurityGroup
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
+from replica_access.aws.rules import SecurityGroup
 from replica_access.aws.step import Step
 from replica_access.errors import AwsError, NotOurs
 
@@ -71,3 +74,31 @@ def _until_known(step: Step, operation: str, **parameters: Any) -> None:
             step.pause(2)
         else:
             return
+
+
+GONE = frozenset({"InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"})
+"""What EC2 says of a rule that is not there."""
+
+
+def revoke(step: Step) -> None:
+    """Let somebody in no more; a rule that is gone already is no error."""
+    try:
+        step.aws.call("ec2", "RevokeSecurityGroupIngress", **step.parameters)
+    except AwsError as error:
+        if error.code not in GONE:
+            raise
+
+
+def describe(step: Step) -> None:
+    """Say of a rule what it is for."""
+    step.aws.call("ec2", "UpdateSecurityGroupRuleDescriptionsIngress", **step.parameters)
+
+
+def tag(step: Step) -> None:
+    """Tag a rule."""
+    step.aws.call("ec2", "CreateTags", **step.parameters)
+
+
+def untag(step: Step) -> None:
+    """Take tags from a rule."""
+    step.aws.call("ec2", "DeleteTags", **step.parameters)

@@ -93,11 +93,15 @@ _RESOURCES = (
 """The parameters that name what a call is about, the most telling first."""
 
 
+IAM_PREFIXES = {"service-quotas": "servicequotas"}
+"""What IAM calls a service, where botocore calls it something else."""
+
+
 def explain(
     error: ClientError | BotoCoreError, service: str, operation: str, parameters: Mapping[str, Any], region: str
 ) -> AwsError:
     """Return `error` as one of ours: which call, about what, why, and what to do."""
-    call = f"{service}:{operation}"
+    call = f"{IAM_PREFIXES.get(service, service)}:{operation}"
     if isinstance(error, ClientError):
         return _refused(error, call, _resource(parameters), region)
     return _unanswered(error, call, region)

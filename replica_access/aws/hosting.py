@@ -15,7 +15,7 @@ from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
 from replica_access.aws.trial import try_calls
 from replica_access.errors import NotOurs, UsageError
-from replica_access.model import Change, Check, Login, Plan, Secret
+from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
 from replica_access.progress import Progress
 from replica_access.spec import Spec
 
@@ -48,25 +48,28 @@ class RdsHosting:
         """Let go of all connections to AWS."""
         self.aws.close()
 
-    def look(self) -> tuple[tuple[Check, ...], Plan]:
+    def look(self, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
         landscape = survey.read(self.aws, self.spec)
-        planned = plan.plan(landscape, self.spec, datetime.now(UTC).date())
-        verdicts = try_calls(self.aws, preflight_plan.triable(planned))
+        today = datetime.now(UTC).date()
+        planned = plan.plan(landscape, self.spec, today, request)
+        wanted = planned.allowed(request)  # what will not be taken away needs no permission
+        verdicts = try_calls(self.aws, preflight_plan.triable(wanted))
         checks = (
-            *preflight.checks(landscape, self.spec),
-            *preflight_plan.permissions(planned, verdicts),
+            *preflight.checks(landscape, self.spec, today, request),
+            *preflight_plan.permissions(wanted, verdicts),
             *preflight_plan.cost(planned, landscape.source),
         )
         return checks, planned
 
-    def look_afresh(self) -> tuple[tuple[Check, ...], Plan]:
+    def look_afresh(self, request: Request) -> tuple[tuple[Check, ...], Plan]:
         """Look as `look` does, and plan for an account in which nothing of what the spec wants is there yet."""
         landscape = survey.read(self.aws, self.spec)
         if (name := ownership.replica_identifier(self.spec)) is not None:
             landscape = without_ours(landscape, name)
         today = datetime.now(UTC).date()
-        return preflight.checks(landscape, self.spec), plan.plan(landscape, self.spec, today)
+        checks = preflight.checks(landscape, self.spec, today, request)
+        return checks, plan.plan(landscape, self.spec, today, request)
 
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Self
 
 from replica_access.aws.ownership import as_mapping, identifier
+from replica_access.aws.rules import GROUPS_PER_INSTANCE, RULES_PER_GROUP, PrefixList, SecurityGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,63 +316,17 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingress:
-    """One network that a security group lets in. Protocol ``-1`` is every protocol, on every port."""
-
-    cidr: str
-    protocol: str
-    first_port: int
-    last_port: int
-    description: str = ""
-
-    def covers(self, port: int) -> bool:
-        return self.protocol == "-1" or (self.protocol == "tcp" and self.first_port <= port <= self.last_port)
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityGroup:
-    """A security group and the networks it lets in.
-
-    Rules come from the group itself rather than from DescribeSecurityGroupRules: one call and one permission less, and
-    all that is needed here. References to other groups and prefix lists let nobody in by address and are left out.
-    """
-
-    id: str
-    name: str
-    vpc: str
-    tags: Mapping[str, str]
-    ingress: tuple[Ingress, ...]
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Self:
-        return cls(
-            found["GroupId"],
-            found.get("GroupName", ""),
-            found.get("VpcId", ""),
-            as_mapping(found.get("Tags", ())),
-            tuple(
-                Ingress(
-                    cidr,
-                    permission.get("IpProtocol", ""),
-                    permission.get("FromPort", 0),
-                    permission.get("ToPort", 65535),
-                    entry.get("Description", ""),
-                )
-                for permission in found.get("IpPermissions", ())
-                for entry in (*permission.get("IpRanges", ()), *permission.get("Ipv6Ranges", ()))
-                if (cidr := entry.get("CidrIp") or entry.get("CidrIpv6"))
-            ),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Landscape:
     """Everything that the checks and the plan look at.
 
     :param dns_support: and `dns_hostnames`: the attributes of the primary's VPC.
     :param gateways: the internet gateways attached to it.
     :param subnet_groups: all DB subnet groups of that VPC.
-    :param security_groups: those that carry our tag or our name, and those that the spec names, by id or name.
+    :param security_groups: those that carry our tag or our name, those that the spec names, by id or name, and those
+        that the replica has.
+    :param prefix_lists: by id, those that the spec or a rule of these groups names; what is not there is not known.
+    :param rule_quota: how many inbound rules a group may have, IPv4 and IPv6 each for themselves, and `group_quota`
+        how many groups an instance: what every account has, unless more was needed and looked up.
     :param caller: the ARN of who we are.
     :param quotas: by RDS's name of each: ``DBInstances``, ``AllocatedStorage``.
     :param offers: of the class that the replica would get; ``None`` where there is none to get.
@@ -395,6 +350,9 @@ class Landscape:
     quotas: Mapping[str, Quota] | NotChecked
     offers: tuple[Offer, ...] | NotChecked | None
     upstreams: tuple[Instance, ...] = ()
+    prefix_lists: Mapping[str, PrefixList | NotChecked] = field(default_factory=dict)
+    rule_quota: int | NotChecked = RULES_PER_GROUP
+    group_quota: int | NotChecked = GROUPS_PER_INSTANCE
 
     @property
     def source(self) -> Instance:

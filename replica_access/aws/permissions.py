@@ -18,6 +18,7 @@ from typing import Any
 
 from replica_access import passwords
 from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier, source_identifier
+from replica_access.aws.rules import RULES_PER_GROUP, RULES_QUOTA
 from replica_access.errors import UsageError
 from replica_access.names import shown
 from replica_access.spec import Spec
@@ -112,6 +113,7 @@ SEEN_IN_EC2 = (
     "ec2:DescribeInternetGateways",
     "ec2:DescribeNetworkAcls",
     "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcBlockPublicAccessExclusions",
@@ -140,6 +142,13 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
         yield _statement("SeeWhatThereCanBe", offers, "*", equal=here)
     yield _statement("SeeNetwork", SEEN_IN_EC2, "*", equal=here)
     yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
+    if lists := [allow.prefix_list for allow in spec.network.allow if allow.prefix_list is not None]:
+        yield _statement("SeePrefixLists", "ec2:DescribeManagedPrefixLists", "*", equal=here)
+        resources = (f"arn:{account.partition}:ec2:{account.region}:*:prefix-list/{each}" for each in lists)
+        yield _statement("LookIntoPrefixLists", "ec2:GetManagedPrefixListEntries", *resources)
+    if lists or len(spec.network.allow) > RULES_PER_GROUP:
+        quota = account.arn("servicequotas", f"vpc/{RULES_QUOTA}")
+        yield _statement("SeeQuota", "servicequotas:GetServiceQuota", quota)
     if spec.primary.admin_secret is not None:
         yield _statement(
             "LogInAsAdmin",
@@ -207,7 +216,14 @@ def _change_network(account: Account, name: str) -> Iterator[Statement]:
     yield _statement("MakeGroup", "ec2:CreateSecurityGroup", groups, equal=asked)
     made = {"ec2:CreateAction": ["AuthorizeSecurityGroupIngress", "CreateSecurityGroup"]}
     yield _statement("TagWhatIsMade", "ec2:CreateTags", groups, rules, equal={**made, **asked})
-    yield _statement("ChangeGroup", "ec2:AuthorizeSecurityGroupIngress", groups, equal=there)
+    changes = (
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+    )
+    yield _statement("ChangeGroup", changes, groups, equal=there)
+    yield _statement("ChangeTagsOfRules", ("ec2:CreateTags", "ec2:DeleteTags"), rules, equal=there)
+    yield _statement("TagRulesMadeByHand", "ec2:CreateTags", rules, equal=asked)
     yield _statement("MakeRules", "ec2:AuthorizeSecurityGroupIngress", rules, equal=asked)
 
 

@@ -9,8 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 
-from replica_access.aws import preflight_account, preflight_network, preflight_public, preflight_source
+from replica_access.aws import (
+    preflight_access,
+    preflight_account,
+    preflight_network,
+    preflight_public,
+    preflight_source,
+)
 from replica_access.aws.adoption import not_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape
@@ -19,16 +26,19 @@ from replica_access.aws.ownership import replica_identifier
 from replica_access.aws.plan_replica import wants_iam
 from replica_access.aws.preflight_source import revive
 from replica_access.aws.readiness import BROKEN, TERMINAL
-from replica_access.model import Check
+from replica_access.model import UNASKED, Check, Request
 from replica_access.spec import Replica, Spec
 
 
-def checks(landscape: Landscape, spec: Spec) -> tuple[Check, ...]:
-    """Check `landscape` for all that would stop the plan for `spec`."""
-    return tuple(_checks(landscape, spec, Commands(landscape.region, spec.aws.profile)))
+def checks(landscape: Landscape, spec: Spec, today: date = date.min, request: Request = UNASKED) -> tuple[Check, ...]:
+    """Check `landscape` for all that would stop the plan for `spec`.
+
+    :param today: addresses that expired before this day do not count; unless one is named, all of them do.
+    """
+    return tuple(_checks(landscape, spec, Commands(landscape.region, spec.aws.profile), today, request))
 
 
-def _checks(landscape: Landscape, spec: Spec, commands: Commands) -> Iterator[Check]:
+def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, request: Request) -> Iterator[Check]:
     replica = landscape.replica
     yield from preflight_account.account(landscape)
     yield from preflight_source.primary(landscape.primary, commands)
@@ -52,8 +62,7 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands) -> Iterator[Ch
     yield from preflight_network.subnet_group(landscape, placement, commands)
     if wanted.publicly_accessible:
         yield from preflight_public.public(landscape, spec, placement, commands)
-    yield from preflight_network.addresses(spec)
-    yield from preflight_network.security_groups(landscape, spec, name, commands)
+    yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=request.allow_wide)
 
 
 def _class(landscape: Landscape, wanted: Replica) -> str:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_network
 
-from replica_access.aws.adoption import namesake
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.network import MIN_ZONES, Placement, public_subnets, zones
 from replica_access.model import Check
-from replica_access.spec import Spec
-
-MIN_PREFIX = {4: 16, 6: 32}
-"""The widest network that may be allowed, as a prefix length: 65,536 addresses of IPv4."""
 
 
 def not_checked(name: str, reason: NotChecked) -> Check:
@@ -64,41 +58,3 @@ def another_group(landscape: Landscape, commands: Commands) -> str:
 def gateway(landscape: Landscape) -> str:
     known = landscape.gateways if not isinstance(landscape.gateways, NotChecked) else ()
     return next(iter(known), "IGW-ID")
-
-
-def addresses(spec: Spec) -> Iterator[Check]:
-    """Check how wide the allowed addresses are."""
-    wide = [
-        allow.cidr
-        for allow in spec.network.allow
-        if (network := ip_network(allow.cidr)).prefixlen < MIN_PREFIX[network.version]
-    ]
-    if wide:
-        limits = f"/{MIN_PREFIX[4]} (IPv4) and /{MIN_PREFIX[6]} (IPv6) are the widest that may be allowed"
-        fix = "Name the addresses that people come from; `curl https://checkip.amazonaws.com` shows yours."
-        yield Check("allowed addresses", "problem", f"{', '.join(wide)} is too wide: {limits}", fix)
-    else:
-        count = len(spec.network.allow)
-        yield Check("allowed addresses", "ok", f"{count} in the spec" if count else "none: nobody can connect yet")
-
-
-def security_groups(landscape: Landscape, spec: Spec, replica: str, commands: Commands) -> Iterator[Check]:
-    """Check our security group, and those that the spec names."""
-    groups, vpc = landscape.security_groups, landscape.primary.vpc
-    if isinstance(groups, NotChecked):
-        yield not_checked("security group", groups)
-        return
-    if refusal := namesake(groups, replica, vpc, commands):
-        yield Check("security group", "problem", refusal.reason, refusal.fix)
-    for name in spec.network.security_groups:
-        found = [group for group in groups if name in {group.id, group.name}]
-        if any(group.vpc == vpc for group in found):
-            yield Check("security group", "ok", f"{name} is in {vpc}")
-        elif found:
-            detail = f"{name} is in {found[0].vpc}, and the primary in {vpc}"
-            yield Check("security group", "problem", detail, f"Name a group of {vpc} in network.security_groups.")
-        else:
-            fix = commands.ec2("describe-security-groups", "--filters", f"Name=vpc-id,Values={vpc}")
-            yield Check(
-                "security group", "problem", f"there is no security group {name}", f"See which there are: {fix}"
-            )

@@ -134,7 +134,7 @@ def _insufficient(subnet: Subnet, vpc: str | None, access: PublicAccess) -> str:
 
 
 def _ways(landscape: Landscape, spec: Spec, placement: Placement, commands: Commands) -> Iterator[Check]:
-    clients = [ip_network(allow.cidr) for allow in spec.network.allow]
+    clients = [ip_network(allow.cidr) for allow in spec.network.allow if allow.cidr is not None]
     reachable = [client for client in clients if client.version == 4 or is_dual_stack(landscape)]
     yield _routes(landscape, placement, reachable, commands)
     yield from _acls(landscape, placement, reachable, commands)

@@ -71,9 +71,10 @@ def why_unready(instance: Instance) -> str | None:
 def differences(instance: Instance, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return how `instance` differs from what the `parameters` of a call asked for; more than that is none."""
     found = []
-    lacking = set(parameters.get("VpcSecurityGroupIds", ())) - set(instance.security_groups)
-    if lacking:
-        found.append(f"{', '.join(sorted(lacking))} is not attached")
+    there = set(instance.security_groups)
+    asked = set(parameters.get("VpcSecurityGroupIds", there))
+    found += [f"{group} is not attached" for group in sorted(asked - there)]
+    found += [f"{group} is still attached" for group in sorted(there - asked)]
     for parameter, value, words in (
         ("PubliclyAccessible", instance.publicly_accessible, "publicly accessible"),
         ("DeletionProtection", instance.deletion_protection, "protected from deletion"),

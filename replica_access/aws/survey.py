@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from replica_access.aws import survey_access
 from replica_access.aws.landscape import (
     Acl,
     Exclusion,
@@ -17,11 +18,10 @@ from replica_access.aws.landscape import (
     PublicAccess,
     Quota,
     RouteTable,
-    SecurityGroup,
     Subnet,
     SubnetGroup,
 )
-from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier, source_identifier
+from replica_access.aws.ownership import identifier, replica_identifier, source_identifier
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, UsageError
 from replica_access.spec import Spec
@@ -50,7 +50,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         primary_read = pool.submit(primary_instance, aws, spec)
         replica_read = pool.submit(replica_instance, aws, spec)
         groups = begin(_subnet_groups, aws)
-        security_groups = begin(_security_groups, aws, spec)
+        security_groups = begin(survey_access.security_groups, aws, spec, replica_read)
         caller = begin(_caller, aws)
         quotas = begin(_quotas, aws)
         primary = primary_read.result()
@@ -68,6 +68,8 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         replica = replica_read.result()
         wanted_class = _wanted_class(spec, upstreams[0] if upstreams else primary, replica)
         offers = begin(_offers, aws, primary.version, wanted_class) if wanted_class else None
+        prefix_lists = survey_access.prefix_lists(aws, spec, groups_found := security_groups())
+        rule_quota, group_quota = survey_access.quotas(aws, spec, groups_found, prefix_lists, replica)
         return Landscape(
             region=aws.region,
             account=primary.arn.split(":")[4],
@@ -81,11 +83,14 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             subnets=subnets(),
             route_tables=route_tables(),
             acls=acls(),
-            security_groups=security_groups(),
+            security_groups=groups_found,
             caller=caller(),
             quotas=quotas(),
             offers=offers() if offers is not None else None,
             upstreams=upstreams,
+            prefix_lists=prefix_lists,
+            rule_quota=rule_quota,
+            group_quota=group_quota,
         )
 
 
@@ -250,22 +255,3 @@ def _offers(aws: Aws, version: str, wanted: str) -> tuple[Offer, ...]:
     operation, key = "DescribeOrderableDBInstanceOptions", "OrderableDBInstanceOptions"
     asked = {"Engine": "postgres", "EngineVersion": version, "DBInstanceClass": wanted, "Vpc": True}
     return tuple(map(Offer.of, aws.pages("rds", operation, key, **asked)))
-
-
-def _security_groups(aws: Aws, spec: Spec) -> tuple[SecurityGroup, ...]:
-    replica = replica_identifier(spec)
-    ids = [name for name in spec.network.security_groups if name.startswith("sg-")]
-    names = [name for name in spec.network.security_groups if not name.startswith("sg-")]
-    filters = {"group-id": ids, "group-name": names}
-    if replica is not None:
-        filters["group-name"] = [group_name(replica), *names]
-        filters[f"tag:{REPLICA_TAG}"] = [replica]
-    found = {
-        group.id: group
-        for name, values in filters.items()
-        if values
-        for group in _all(
-            aws, SecurityGroup.of, "DescribeSecurityGroups", "SecurityGroups", [{"Name": name, "Values": values}]
-        )
-    }
-    return tuple(found[group_id] for group_id in sorted(found))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
-from replica_access.aws.preflight_network import MIN_PREFIX
+from replica_access.aws.addresses import MIN_PREFIX
 from replica_access.errors import AwsError
 from replica_access.model import Call
 

@@ -11,7 +11,17 @@ import typer
 
 from replica_access.cli import running
 from replica_access.cli.context import Context
-from replica_access.cli.running import AllowDrop, AllowRevoke, Orders, SkipBlocked, Timeout, Yes, count, print_lines
+from replica_access.cli.running import (
+    AllowDrop,
+    AllowRevoke,
+    AllowWide,
+    Orders,
+    SkipBlocked,
+    Timeout,
+    Yes,
+    count,
+    print_lines,
+)
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, UsageError
 
@@ -81,12 +91,12 @@ def init(
         call.print(f"Wrote {escaped(str(call.spec_path))}. Read it, then run: replica-access check")
 
 
-def check(context: typer.Context) -> None:
+def check(context: typer.Context, allow_wide: AllowWide = False) -> None:
     """Look at everything that would stop apply, all at once, each with its fix; change nothing."""
     from replica_access.cli import documents, render
 
     call = Context.of(context)
-    outlook = _look(call, call.spec())
+    outlook = _look(call, call.spec(), allow_wide=allow_wide)
     if call.as_json:
         call.print_json("check", documents.check_document(outlook.checks))
     else:
@@ -114,6 +124,7 @@ def plan(
     ] = None,
     allow_revoke: AllowRevoke = False,
     allow_drop: AllowDrop = False,
+    allow_wide: AllowWide = False,
 ) -> None:
     """Show what would be changed, as sentences, and with -v as SQL and API calls; change nothing.
 
@@ -123,7 +134,7 @@ def plan(
 
     call = Context.of(context)
     spec = call.spec()
-    outlook = _look(call, spec, allow_revoke=allow_revoke, allow_drop=allow_drop)
+    outlook = _look(call, spec, allow_revoke=allow_revoke, allow_drop=allow_drop, allow_wide=allow_wide)
     _require_what_could_be_read(outlook)
     what = outlook.plan
     if out is not None:
@@ -154,11 +165,12 @@ def apply(
     skip_blocked: SkipBlocked = False,
     allow_revoke: AllowRevoke = False,
     allow_drop: AllowDrop = False,
+    allow_wide: AllowWide = False,
     timeout: Timeout = 120,
 ) -> None:
     """Make it so: run the plan, then prove on the replica that it holds. Asks first, or say --yes."""
     call = Context.of(context)
-    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, timeout), saved)
+    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, allow_wide, timeout), saved)
 
 
 def provision(
@@ -175,6 +187,7 @@ def provision(
     skip_blocked: SkipBlocked = False,
     allow_revoke: AllowRevoke = False,
     allow_drop: AllowDrop = False,
+    allow_wide: AllowWide = False,
     timeout: Timeout = 120,
 ) -> None:
     """The one-off set-up in one command: init where there is no spec, then check, plan, apply and the proof.
@@ -204,7 +217,7 @@ def provision(
         raise UsageError(
             f"{call.spec_path} exists already, and these flags would be ignored.", "Edit it, or leave them out."
         )
-    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, timeout))
+    _apply(call, call.spec(), Orders(yes, skip_blocked, allow_revoke, allow_drop, allow_wide, timeout))
 
 
 def verify(context: typer.Context) -> None:
@@ -226,11 +239,13 @@ def verify(context: typer.Context) -> None:
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
-def _look(call: Context, spec: Spec, *, allow_revoke: bool = False, allow_drop: bool = False) -> Outlook:
+def _look(
+    call: Context, spec: Spec, *, allow_revoke: bool = False, allow_drop: bool = False, allow_wide: bool = False
+) -> Outlook:
     from replica_access import workflow
     from replica_access.model import Request
 
-    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop)
+    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop, allow_wide=allow_wide)
     outlook, _ = running.look(call, spec, workflow.host(spec), request)
     return outlook
 
@@ -251,7 +266,7 @@ def _apply(call: Context, spec: Spec, orders: Orders, saved: Path | None = None)
 
     reviewed = None if saved is None else saved_plan.read(saved)
     hosting = workflow.host(spec, timeout_s=orders.timeout * 60)
-    request = Request(allow_revoke=orders.allow_revoke, allow_drop=orders.allow_drop)
+    request = Request(allow_revoke=orders.allow_revoke, allow_drop=orders.allow_drop, allow_wide=orders.allow_wide)
     outlook, known = running.look(call, spec, hosting, request, stock=True)
     refuse_what_stands_in_the_way(outlook, skip_blocked=orders.skip_blocked)
     if reviewed is not None:

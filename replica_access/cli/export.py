@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from replica_access.cli.context import Context
-from replica_access.cli.running import SkipBlocked
+from replica_access.cli.running import AllowWide, SkipBlocked
 from replica_access.errors import UsageError
 
 app = typer.Typer(help="Write the set-up down for people who deploy by other means.", no_args_is_help=True)
@@ -29,7 +29,7 @@ class For(StrEnum):
 
 
 @app.command()
-def cloudformation(context: typer.Context, out: Out = None) -> None:
+def cloudformation(context: typer.Context, allow_wide: AllowWide = False, out: Out = None) -> None:
     """Print a CloudFormation template: the replica, its security group, and what else it needs.
 
     It is made of the calls that `apply` would make if nothing of it were there. Each allowed address is a parameter.
@@ -39,9 +39,10 @@ def cloudformation(context: typer.Context, out: Out = None) -> None:
     """
     from replica_access import exporting
     from replica_access.cli import as_yaml
+    from replica_access.model import Request
 
     call = Context.of(context)
-    document, notes = exporting.template(call.spec(), call.terminal)
+    document, notes = exporting.template(call.spec(), call.terminal, Request(allow_wide=allow_wide))
     _deliver(call, _json(document) if call.as_json else as_yaml.written(document), out, notes)
 
 

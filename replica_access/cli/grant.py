@@ -8,7 +8,7 @@ import typer
 
 from replica_access.cli import running
 from replica_access.cli.context import Context
-from replica_access.cli.running import AllowDrop, AllowRevoke, SkipBlocked, Timeout, Yes, count, print_lines
+from replica_access.cli.running import AllowDrop, AllowRevoke, AllowWide, SkipBlocked, Timeout, Yes, count, print_lines
 from replica_access.cli.terminal import escaped
 from replica_access.errors import Error, UsageError
 
@@ -36,6 +36,7 @@ def grant(
     skip_blocked: SkipBlocked = False,
     allow_revoke: AllowRevoke = False,
     allow_drop: AllowDrop = False,
+    allow_wide: AllowWide = False,
     timeout: Timeout = 120,
 ) -> None:
     """Show what appeared since the last run, give the readers what the spec says of it, and prove it.
@@ -59,7 +60,9 @@ def grant(
     additions = _additions(spec, hosting, database, schema, to)
     edit = _edit(call, additions)
     spec = spec if edit is None else edit.spec
-    request = Request(allow_revoke=allow_revoke, allow_drop=allow_drop, database=database, schema=schema)
+    request = Request(
+        allow_revoke=allow_revoke, allow_drop=allow_drop, allow_wide=allow_wide, database=database, schema=schema
+    )
     outlook, known = running.look(call, spec, hosting, request, stock=True)
     stock = workflow.take_stock(hosting, outlook, call.terminal, known.databases if known is not None else {})
     found = appeared.since(known, stock)

@@ -28,9 +28,13 @@ SkipBlocked = Annotated[
     bool, typer.Option("--skip-blocked", help="Leave out objects that the admin may not grant on, and do the rest.")
 ]
 AllowRevoke = Annotated[
-    bool, typer.Option("--allow-revoke", help="Take away what readers have beyond the spec; close the replica.")
+    bool,
+    typer.Option("--allow-revoke", help="Take away what readers have, and whom the replica lets in, beyond the spec."),
 ]
 AllowDrop = Annotated[bool, typer.Option("--allow-drop", help="Drop roles that were made by a run and left the spec.")]
+AllowWide = Annotated[
+    bool, typer.Option("--allow-wide", help="Let in networks wider than /16 (IPv6: /32), the whole internet included.")
+]
 Timeout = Annotated[int, typer.Option("--timeout", metavar="MINUTES", min=1, help="How long to wait for the replica.")]
 
 
@@ -45,6 +49,7 @@ class Orders:
     skip_blocked: bool
     allow_revoke: bool
     allow_drop: bool = False
+    allow_wide: bool = False
     timeout: int = 120
 
 

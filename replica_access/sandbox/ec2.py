@@ -11,7 +11,11 @@ from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
 from moto.ec2 import urls as moto_urls
-from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
+from moto.ec2.exceptions import (
+    DependencyViolationError,
+    EC2ClientError,
+    InvalidSecurityGroupRuleIdNotFoundError,
+)
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.models.subnets import Subnet
@@ -237,7 +241,20 @@ class Responses(block_public_access.Calls, EC2Response):
         return ActionResult({"Return": True, "SecurityGroupRules": added})
 
     def update_security_group_rule_descriptions_ingress(self) -> ActionResult:
-        super().update_security_group_rule_descriptions_ingress()
+        """By the ids of rules, which moto does not know, or by permissions."""
+        described = self._get_param("SecurityGroupRuleDescriptions", [])
+        if not described:
+            super().update_security_group_rule_descriptions_ingress()
+            return ActionResult({"Return": True})
+        self.error_on_dryrun()
+        group = self.ec2_backend.get_security_group_from_id(self._get_param("GroupId"))
+        rules = {rule.id: rule for rule in (group.ingress_rules if group is not None else ())}
+        for each in described:
+            refuse_characters("rule", each.get("Description"))
+            if each["SecurityGroupRuleId"] not in rules:
+                raise InvalidSecurityGroupRuleIdNotFoundError(each["SecurityGroupRuleId"])
+        for each in described:
+            rules[each["SecurityGroupRuleId"]].describe(each.get("Description", ""))
         return ActionResult({"Return": True})
 
     def delete_security_group(self) -> ActionResult:

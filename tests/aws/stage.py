@@ -18,7 +18,7 @@ from replica_access.aws.execute import execute
 from replica_access.aws.ownership import as_mapping
 from replica_access.aws.plan import plan
 from replica_access.aws.session import Aws
-from replica_access.model import Check, Plan
+from replica_access.model import UNASKED, Check, Plan, Request
 from replica_access.progress import SILENT, Progress, Silent
 from replica_access.sandbox import lifecycle
 from replica_access.spec import Spec
@@ -90,16 +90,16 @@ def spec_of(name: str, **changes: Any) -> Spec:
     return Spec.model_validate(document)
 
 
-def look(aws: Aws, spec: Spec) -> tuple[tuple[Check, ...], Plan]:
+def look(aws: Aws, spec: Spec, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
     landscape = survey.read(aws, spec)
-    return preflight.checks(landscape, spec), plan(landscape, spec, TODAY)
+    return preflight.checks(landscape, spec, TODAY, request), plan(landscape, spec, TODAY, request)
 
 
-def run(aws: Aws, spec: Spec) -> Plan:
-    """Look, and carry out what is planned; return what was planned."""
-    _, found = look(aws, spec)
-    carry_out(aws, found)
-    return found
+def run(aws: Aws, spec: Spec, request: Request = UNASKED) -> Plan:
+    """Look, and carry out what is planned, as far as `request` allows; return that."""
+    _, found = look(aws, spec, request)
+    carry_out(aws, allowed := found.allowed(request))
+    return allowed
 
 
 def carry_out(aws: Aws, found: Plan, progress: Progress = SILENT) -> None:

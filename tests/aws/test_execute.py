@@ -12,7 +12,7 @@ from replica_access.aws import survey
 from replica_access.aws.credentials import primary_login, replica_login
 from replica_access.aws.execute import execute
 from replica_access.errors import AwsError, ConnectionFailed, NotOurs, WaitFailed
-from replica_access.model import Call, Change, Plan
+from replica_access.model import Call, Change, Plan, Request
 from replica_access.postgres.connect import connect
 from replica_access.progress import SILENT
 from replica_access.sandbox.elsewhere import from_elsewhere
@@ -177,7 +177,7 @@ def test_what_was_changed_by_hand_is_mended_and_what_was_added_stays(
         sandbox.ec2.revoke_security_group_ingress(GroupId=ours, IpPermissions=[tcp(port, "127.0.0.1/32")])
         sandbox.ec2.authorize_security_group_ingress(GroupId=ours, IpPermissions=[tcp(port, "198.51.100.7/32")])
         planned = run(aws, spec)
-        assert [(change.action, change.object) for change in planned.changes] == [
+        assert [(change.action, change.object) for change in planned.changes] == [  # without what is taken away
             ("allow address", "127.0.0.1/32"),
             ("change replica", name),
         ]
@@ -187,10 +187,14 @@ def test_what_was_changed_by_hand_is_mended_and_what_was_added_stays(
         assert mended["PubliclyAccessible"]
         cidrs = [rule[0] for rule in state(sandbox, name)["rules"]]
         assert cidrs == ["127.0.0.1/32", "198.51.100.7/32", "2001:db8::/48"]
+        beyond = run(aws, spec, Request(allow_revoke=True))
+        assert [(change.action, change.object) for change in beyond.changes] == [
+            ("revoke address", "198.51.100.7/32"),
+            ("detach security group", name),
+        ]
+        assert [entry["VpcSecurityGroupId"] for entry in sandbox.instance(name)["VpcSecurityGroups"]] == [ours]
+        assert [rule[0] for rule in state(sandbox, name)["rules"]] == ["127.0.0.1/32", "2001:db8::/48"]
         assert look(aws, spec)[1] == Plan()
-        sandbox.rds.modify_db_instance(DBInstanceIdentifier=name, VpcSecurityGroupIds=[ours], ApplyImmediately=True)
-        sandbox.settle(name)
-        sandbox.ec2.revoke_security_group_ingress(GroupId=ours, IpPermissions=[tcp(port, "198.51.100.7/32")])
 
 
 def reboot_when_free(sandbox: Sandbox, name: str) -> None:

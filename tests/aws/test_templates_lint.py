@@ -10,7 +10,8 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from replica_access.aws import templates
-from replica_access.aws.landscape import Landscape, Route, RouteTable, SecurityGroup, Subnet, SubnetGroup
+from replica_access.aws.landscape import Landscape, Route, RouteTable, Subnet, SubnetGroup
+from replica_access.aws.rules import SecurityGroup
 from replica_access.cli.as_yaml import written
 from replica_access.model import Call
 from replica_access.spec import Spec

@@ -93,6 +93,18 @@ def test_what_is_wrong_in_aws_stops_everything(account: Account, what: str) -> N
         assert_refused(account.run("apply", "--yes"), status, *sentences)
 
 
+def test_the_whole_world_is_let_in_with_the_flag_alone(account: Account) -> None:
+    declare(account, {"cidr": "0.0.0.0/0"})
+    with nothing_made(account):
+        assert account.run("check").status == 1
+        checked = account.run("check", "--allow-wide")
+        assert checked.status == 0, checked
+        assert "LET IN BY --allow-wide" in checked.out
+        assert "0.0.0.0/0 is too wide to be let in" in account.run("plan").out
+        planned = account.run("plan", "--allow-wide")
+        assert "let EVERYBODY ON THE INTERNET, 0.0.0.0/0, connect to port" in planned.out
+
+
 def test_a_wrong_password_in_the_secret(account: Account) -> None:
     secrets = account.sandbox.client("secretsmanager")
     secrets.create_secret(Name="stale", SecretString='{"username": "master", "password": "geheim"}')

@@ -8,7 +8,6 @@ from typing import Any
 from replica_access.aws.landscape import (
     Acl,
     AclEntry,
-    Ingress,
     Instance,
     Landscape,
     NotChecked,
@@ -17,11 +16,11 @@ from replica_access.aws.landscape import (
     Quota,
     Route,
     RouteTable,
-    SecurityGroup,
     Subnet,
     SubnetGroup,
 )
 from replica_access.aws.preflight import checks
+from replica_access.aws.rules import Ingress, SecurityGroup
 from replica_access.model import Check
 from replica_access.spec import Spec
 
@@ -86,7 +85,12 @@ OUR_GROUP = SecurityGroup(
     "replica-access-analytics",
     VPC,
     OUR_TAGS,
-    (Ingress("203.0.113.7/32", "tcp", 5432, 5432), Ingress("2001:db8::/48", "tcp", 5432, 5432)),
+    (
+        Ingress(
+            "203.0.113.7/32", "tcp", 5432, 5432, "Brisbane office", "sgr-1", {**OUR_TAGS, "note": "Brisbane office"}
+        ),
+        Ingress("2001:db8::/48", "tcp", 5432, 5432, "VPN", "sgr-2", {**OUR_TAGS, "note": "VPN"}),
+    ),
 )
 
 EMPTY = Landscape(

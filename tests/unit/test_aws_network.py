@@ -180,24 +180,6 @@ def test_a_network_acl_is_read_as_ec2_reads_it(acl: Acl, words: str | None) -> N
         assert words in found["network ACL"].detail
 
 
-@pytest.mark.parametrize(
-    ("cidr", "wide"),
-    [
-        ("0.0.0.0/0", True),
-        ("::/0", True),
-        ("203.0.0.0/15", True),
-        ("203.0.0.0/16", False),
-        ("2001::/31", True),
-        ("2001:db8::/32", False),
-        ("203.0.113.7/32", False),
-    ],
-)
-def test_networks_that_are_too_wide_are_refused(cidr: str, wide: bool) -> None:
-    assert set(problems(EMPTY, spec_of(network={"allow": [{"cidr": cidr}]}))) == (
-        {"allowed addresses"} if wide else set()
-    )
-
-
 def test_the_main_table_alone_is_a_table() -> None:
     lonely = RouteTable("rtb-x", False, (), ())
     landscape = replace(EMPTY, route_tables=(lonely,))

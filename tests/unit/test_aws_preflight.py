@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from replica_access.aws.landscape import Landscape, PublicAccess, SecurityGroup
+from replica_access.aws.landscape import Landscape, PublicAccess
 from replica_access.aws.preflight import checks
+from replica_access.aws.rules import SecurityGroup
 from replica_access.model import Check
 
 from .aws_landscapes import (

@@ -28,7 +28,11 @@ EVERYTHING = spec_of(
     primary={"instance": "prod", "admin_secret": "prod/master"},
     users={"bi": {}, "etl": {"auth": "iam"}, "old": {"secret": "elsewhere/old"}, "local": {"secret": "file:x"}},
 )
-BY_IAM = spec_of(primary={"instance": "prod", "auth": "iam"}, users={"etl": {"auth": "iam"}})
+BY_IAM = spec_of(
+    primary={"instance": "prod", "auth": "iam"},
+    users={"etl": {"auth": "iam"}},
+    network={"allow": [{"prefix_list": "pl-0123456789abcdef0"}]},
+)
 POLICIES: dict[str, Callable[[Spec], dict[str, Any]]] = {
     "provision": lambda spec: permissions.provision(spec, ACCOUNT),
     "audit": lambda spec: permissions.audit(spec, ACCOUNT),
@@ -71,6 +75,15 @@ def test_groups_are_ours_by_their_tag() -> None:
     statements = {each["Sid"]: each for each in permissions.provision(EVERYTHING, ACCOUNT)["Statement"]}
     assert statements["MakeGroup"]["Condition"] == {"StringEquals": {"aws:RequestTag/replica-access": "analytics"}}
     assert statements["ChangeGroup"]["Condition"] == {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
+
+
+def test_rules_are_changed_in_our_group_and_prefix_lists_looked_into_where_the_spec_has_some() -> None:
+    statements = {each["Sid"]: each for each in permissions.provision(BY_IAM, ACCOUNT)["Statement"]}
+    assert "ec2:RevokeSecurityGroupIngress" in statements["ChangeGroup"]["Action"]
+    there = {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
+    assert statements["ChangeTagsOfRules"]["Condition"] == there
+    assert statements["LookIntoPrefixLists"]["Resource"] == [f"arn:aws:ec2:{REGION}:*:prefix-list/pl-0123456789abcdef0"]
+    assert "ec2:GetManagedPrefixListEntries" not in allowed(permissions.provision(EVERYTHING, ACCOUNT))
 
 
 def test_whoever_audits_changes_nothing() -> None:
@@ -141,7 +154,7 @@ def test_every_action_exists_and_knows_its_resources_and_conditions(purpose: str
             assert not kinds, f"{action} could be allowed on {kinds} alone"
         else:
             assert fitting, f"{action} is never asked for {resource}"
-        keys = {key.partition("/")[0] for kind in fitting for key in kind["ConditionKeys"]}
+        keys = {key.partition("/")[0] for kind in fitting for key in kind.get("ConditionKeys", ())}
         for key in conditions:
             assert key.partition("/")[0] in keys | {"aws:RequestedRegion", "ec2:CreateAction"}, (action, key)
 

@@ -42,7 +42,7 @@ def test_the_same_plan_fits() -> None:
         (document("a", "b"), "new: b"),
         (document(), "not needed any more: a"),
         (document("a", blocked=("x",)), "blocked now: x: because"),
-        (document("a", allowed=("--allow-revoke",)), "made with no flag that takes anything away"),
+        (document("a", allowed=("--allow-revoke",)), "made with no flag that allows more"),
         (document("a", undo="further back"), r"begins elsewhere: a: its undo was \['back'\], and would be"),
     ],
 )

@@ -49,6 +49,10 @@ def test_the_defaults() -> None:
         ("[aws]\naccount = '12'", "aws.account: '12'"),
         ("[[network.allow]]\ncidr = '203.0.113.7/33'", "network.allow[1].cidr: '203.0.113.7/33': not an address or network"),  # noqa: E501
         ("[[network.allow]]\ncidr = '203.0.113.7/32'\nexpires = 'soon'", "network.allow[1].expires: 'soon'"),
+        ("[[network.allow]]\nnote = 'x'", "replica-access.toml:14: network.allow[1]: give exactly one of cidr, prefix_list and security_group."),  # noqa: E501
+        ("[[network.allow]]\ncidr = '203.0.113.7/32'\nprefix_list = 'pl-1'", "replica-access.toml:14: network.allow[1]: give exactly one of"),  # noqa: E501
+        ("[[network.allow]]\nprefix_list = 'office'", "network.allow[1].prefix_list: 'office' is no prefix list; write pl-"),  # noqa: E501
+        ("[[network.allow]]\nsecurity_group = ''", "network.allow[1].security_group"),
         ("[[grants]]\nto = 'nobody'\ndatabases = ['app']", "nobody, which is no role or user of this spec; defined are: analytics, bi"),  # noqa: E501
         ("[[grants]]\nto = 'bi'\ndatabases = []", "grants[2].databases"),
         ("[[grants]]\nto = 'bi'\ndatabases = ['a']\nexclude = ['a.b.c.d']", "'a.b.c.d' has 4 parts"),

@@ -16,7 +16,7 @@ from replica_access.aws.execute import CARRY_OUT
 from replica_access.aws.landscape import Landscape
 from replica_access.aws.plan import plan
 from replica_access.errors import AwsError
-from replica_access.model import Call
+from replica_access.model import Call, Request
 from replica_access.spec import Spec
 
 from .aws_landscapes import COMPLETE, EMPTY, OUR_GROUP, PRIMARY, PRIVATE, PUBLIC, spec_of
@@ -26,7 +26,7 @@ TODAY = date(2026, 11, 23)
 
 def calls(spec: Spec, landscape: Landscape = EMPTY) -> list[Call]:
     """What `apply` would call if nothing of what `spec` wants were there."""
-    whole = plan(without_ours(landscape, "analytics"), spec, TODAY)
+    whole = plan(without_ours(landscape, "analytics"), spec, TODAY, Request(allow_wide=True))
     assert not whole.blocked
     return [change.call for change in whole.changes if change.call is not None]
 
