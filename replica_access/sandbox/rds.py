@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
-from moto.ec2.models import EC2Backend, ec2_backends
-from moto.rds.exceptions import DBParameterGroupNotFoundError, DBSubnetGroupNotFoundError, RDSClientError
-from moto.rds.models import DBParameterGroup, DBSubnetGroup, RDSBackend, rds_backends
+from moto.rds.models import DBSubnetGroup, rds_backends
 
-from replica_access.errors import Error
 from replica_access.sandbox import interfaces
 from replica_access.sandbox import rds_checks as refuse
 from replica_access.sandbox import rds_events as events
 from replica_access.sandbox import rds_jobs as jobs
 from replica_access.sandbox import site as servers
 from replica_access.sandbox.faults import Turn
+from replica_access.sandbox.rds_groups import Groups
 from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
-from replica_access.sandbox.rds_parameters import Catalogue
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
 
@@ -81,7 +77,7 @@ def turn(fault: Turn) -> None:
     raise LookupError(f"there is no instance {fault.instance}")
 
 
-class SandboxRDS(RDSBackend):
+class SandboxRDS(Groups):
     def __init__(self, site: Site, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.site = site
@@ -91,14 +87,6 @@ class SandboxRDS(RDSBackend):
         from replica_access.sandbox.rds_responses import Urls
 
         return Urls
-
-    @property
-    def ec2(self) -> EC2Backend:
-        return ec2_backends[self.account_id][self.region_name]
-
-    @property
-    def instances(self) -> Collection[Instance]:
-        return cast("Collection[Instance]", self.databases.values())  # nothing else is ever made here
 
     def instance(self, identifier: str) -> Instance:
         """:param identifier: the name, in any case, or the ARN."""
@@ -295,103 +283,3 @@ class SandboxRDS(RDSBackend):
 
     def describe_events(self, **call: Any) -> list[Any]:  # type: ignore[override]  # moto takes two only
         return events.matching(self.events, call)
-
-    # -- groups --------------------------------------------------------------------------------------------------------
-
-    def subnet_group(self, name: str) -> DBSubnetGroup:
-        if name == "default" and name not in self.subnet_groups:
-            subnets = [subnet for subnet in self.ec2.describe_subnets() if subnet.vpc_id == self.ec2.default_vpc.id]
-            super().create_subnet_group(name, "default", subnets, [])
-        if name not in self.subnet_groups:
-            raise DBSubnetGroupNotFoundError(name)
-        return self.subnet_groups[name]
-
-    def create_subnet_group(
-        self, subnet_name: str, description: str, subnets: list[Any], tags: list[dict[str, str]]
-    ) -> DBSubnetGroup:
-        refuse.taken_subnet_group(subnet_name, self.subnet_groups)
-        refuse.unusable_subnets(subnets)
-        return super().create_subnet_group(subnet_name, description, subnets, tags)
-
-    def modify_db_subnet_group(self, subnet_name: str, description: str, subnets: list[Any]) -> DBSubnetGroup:
-        self.subnet_group(subnet_name)
-        refuse.unusable_subnets(subnets)
-        group = super().modify_db_subnet_group(subnet_name, description, subnets)
-        self.subnet_groups[subnet_name] = group  # moto takes it out and forgets to put it back
-        return group
-
-    def delete_subnet_group(self, subnet_name: str) -> DBSubnetGroup:
-        refuse.subnet_group_in_use(self.subnet_group(subnet_name), self.instances)
-        return super().delete_subnet_group(subnet_name)
-
-    def parameter_group(self, name: str) -> DBParameterGroup:
-        if name == f"default.{self.site.family}" and name not in self.db_parameter_groups:
-            description = f"Default parameter group for {self.site.family}"
-            self.create_db_parameter_group(
-                {
-                    "db_parameter_group_name": name,
-                    "description": description,
-                    "db_parameter_group_family": self.site.family,
-                }
-            )
-        if name not in self.db_parameter_groups:
-            raise DBParameterGroupNotFoundError(name)
-        return self.db_parameter_groups[name]
-
-    def describe_db_parameter_groups(self, db_parameter_group_kwargs: dict[str, Any]) -> list[DBParameterGroup]:
-        self.parameter_group(f"default.{self.site.family}")
-        name = db_parameter_group_kwargs.get("db_parameter_group_name")
-        return [self.parameter_group(name)] if name else list(self.db_parameter_groups.values())
-
-    @cached_property
-    def parameters(self) -> Catalogue:
-        return Catalogue(self._ask_a_server)
-
-    def _ask_a_server(self, sql: str) -> str:
-        server = next(each.server for each in instances() if each.server is not None and each.server.is_running())
-        return server.psql(sql)
-
-    def modify_db_parameter_group(
-        self, db_parameter_group_name: str, db_parameter_group_parameters: Iterable[dict[str, Any]]
-    ) -> DBParameterGroup:
-        group, wanted = self.parameter_group(db_parameter_group_name), list(db_parameter_group_parameters)
-        refuse.default_parameter_group(group)
-        self.parameters.refuse_wrong(wanted)
-        with self._following(group):
-            super().modify_db_parameter_group(db_parameter_group_name, wanted)
-        return group
-
-    def reset_db_parameter_group(
-        self, name: str, wanted: Sequence[Mapping[str, Any]], *, everything: bool
-    ) -> DBParameterGroup:
-        """:param everything: what ResetAllParameters says; then no parameters may be named."""
-        group = self.parameter_group(name)
-        refuse.default_parameter_group(group)
-        refuse.reset_of_some_and_all(wanted, everything=everything)
-        self.parameters.refuse_wrong(wanted, reset=True)
-        with self._following(group):
-            for parameter in list(group.parameters) if everything else [each["ParameterName"] for each in wanted]:
-                group.parameters.pop(parameter, None)
-        return group
-
-    @contextmanager
-    def _following(self, group: DBParameterGroup) -> Iterator[None]:
-        """Instances that are in sync with the group follow at once, except in what only a restart changes."""
-        former = {name: dict(parameter) for name, parameter in group.parameters.items()}
-        yield
-        for instance in self.instances:
-            if group not in instance.db_parameter_groups() or instance.parameter_status != "in-sync":
-                continue
-            if instance.server is None or instance.status != "available":
-                continue
-            try:
-                waiting = instance.server.apply_settings(instance.parameters())
-            except Error as error:
-                group.parameters.clear()
-                group.parameters.update(former)
-                raise RDSClientError("InvalidParameterValue", str(error)) from error
-            instance.parameter_status = "pending-reboot" if waiting else "in-sync"
-
-    def delete_db_parameter_group(self, db_parameter_group_name: str) -> DBParameterGroup:
-        refuse.parameter_group_in_use(self.parameter_group(db_parameter_group_name), self.instances)
-        return super().delete_db_parameter_group(db_parameter_group_name)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from moto.ec2.models import EC2Backend
-from moto.rds.exceptions import RDSClientError
+from moto.rds.exceptions import (
+    DBInstanceNotFoundError,
+    DBParameterGroupNotFoundError,
+    DBSubnetGroupNotFoundError,
+    RDSClientError,
+)
 
 MAX_INSTANCES = 40
 MAX_REPLICAS, MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 15, 5, 3
 VALID_IDENTIFIER = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
+VALID_GROUP_NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,254}(?<!-)", re.IGNORECASE)
 VALID_CLASS = re.compile(r"db\.[a-z]+[0-9]+[a-z0-9-]*\.(micro|small|medium|large|[0-9]*xlarge)")
 VALID_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, quotation mark, / and @
 MODIFIABLE = ("available", "backing-up")
@@ -28,6 +34,20 @@ NOT_MODELLED = (
     "engine",
     "rotate_master_user_password",
 )
+
+
+def missing_resource(arn: str) -> NoReturn:
+    """Nothing is there under this ARN, whose sixth part says what kind of thing it would be."""
+    kind, name = arn.split(":")[5:7]
+    missing = {"db": DBInstanceNotFoundError, "pg": DBParameterGroupNotFoundError, "subgrp": DBSubnetGroupNotFoundError}
+    raise missing.get(kind, DBInstanceNotFoundError)(name)
+
+
+def page_size(value: int) -> None:
+    if not 20 <= value <= 100:
+        raise RDSClientError(
+            "InvalidParameterValue", f"Invalid value {value} for MaxRecords. Must be between 20 and 100"
+        )
 
 
 def invalid_identifier(value: str) -> None:
@@ -262,6 +282,22 @@ def unusable_subnets(subnets: Sequence[Any]) -> None:
         )
 
 
+def other_vpc(group: Any, subnets: Sequence[Any]) -> None:
+    if subnets and subnets[0].vpc_id != group.vpc_id:
+        raise RDSClientError(
+            "InvalidSubnet", f"The new Subnets are not in the same Vpc as the existing subnet group {group.name}."
+        )
+
+
+def subnets_in_use(group: Any, subnets: Sequence[Any], instances: Iterable[Any]) -> None:
+    zones = {subnet.availability_zone for subnet in subnets}
+    for instance in instances:
+        if instance.db_subnet_group is group and instance.availability_zone not in zones:
+            raise RDSClientError(
+                "SubnetAlreadyInUse", f"Some of the subnets to be deleted are currently in use: {group.name}."
+            )
+
+
 def subnet_group_in_use(group: Any, instances: Iterable[Any]) -> None:
     for instance in instances:
         if instance.db_subnet_group is group:
@@ -281,6 +317,16 @@ def other_family(group: Any, family: str) -> None:
             "InvalidParameterCombination",
             f"The parameter group {group.name} with DBParameterGroupFamily {group.family} can't be used for this "
             f"instance. Use a parameter group with DBParameterGroupFamily {family}.",
+        )
+
+
+def invalid_group_name(value: str) -> None:
+    if not VALID_GROUP_NAME.fullmatch(value):
+        raise RDSClientError(
+            "InvalidParameterValue",
+            "The parameter DBParameterGroupName is not a valid identifier. Identifiers must begin with a letter; must "
+            "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+            "consecutive hyphens.",
         )
 
 

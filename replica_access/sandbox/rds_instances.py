@@ -86,6 +86,9 @@ class Instance(DBInstance):
         self.nominal_ports = {call["port"]} if call.get("port") else source.ports if source else set()
         self.pending_modified_values: dict[str, Any] = {}
         self.parameter_status = "in-sync"
+        # What its server has of its parameter group; a replica starts with what its source has.
+        self.in_force: dict[str, str] = dict(source.in_force) if source else {}
+        self.group_in_force: str = source.group_in_force if source else self.db_parameter_groups()[0].name
         self.groups_being_added: set[str] = set()
         self.let_in: tuple[list[Network], bool] | None = None  # what pg_hba.conf says: which networks, TLS only or not
 
@@ -212,7 +215,7 @@ class Instance(DBInstance):
             return
         ec2 = ec2_backends[self.account_id][self.region]
         groups = [group for name in self.vpc_security_group_ids if (group := ec2.get_security_group_from_id(name))]
-        force_tls = self.server.tls and self.parameters().get("rds.force_ssl") != "0"
+        force_tls = self.server.tls and self.in_force.get("rds.force_ssl") != "0"
         wanted = (allowed_networks(groups, self.ports), force_tls)
         if wanted != self.let_in:
             site.open_to(self.server, wanted[0], force_tls=force_tls)
@@ -226,3 +229,16 @@ class Instance(DBInstance):
             for name, parameter in group.parameters.items()
             if "{" not in parameter.get("ParameterValue", "{")
         }
+
+    def follows(self, group: str) -> bool:
+        """Whether its server has this parameter group in force, and can be changed now."""
+        return self.group_in_force == group and self.server is not None and self.status not in UNREACHABLE
+
+    def apply(self, settings: Mapping[str, str]) -> None:
+        """Let the server have these of its parameter group, and no others.
+
+        :raises Error: it refuses one; it has the former ones still.
+        """
+        if self.server is not None:
+            self.server.apply_settings(settings)
+            self.in_force = dict(settings)

@@ -43,8 +43,12 @@ def provision(rds: SandboxRDS, instance: Instance, make: Callable[[], PostgresSe
             rds.note(instance, events.failure(outcome))
         return
     server = make()
+    if wanted := {} if instance.is_replica else dict(instance.parameters()):
+        server.apply_settings(wanted)
+        server.restart()
     stay(instance, 0)
     with rds.site.lock:
+        instance.in_force |= wanted
         instance.attach(server)
         rds.note(instance, "DB instance created")
         if instance.backup_retention_period:
@@ -85,7 +89,7 @@ def apply_changes(rds: SandboxRDS, instance: Instance) -> None:
 
 def reboot(rds: SandboxRDS, instance: Instance) -> None:
     with rds.site.lock:
-        server, wanted = running(instance), instance.parameters()
+        server, wanted, group = running(instance), instance.parameters(), instance.db_parameter_groups()[0].name
     try:
         server.apply_settings(wanted)
         server.restart()
@@ -94,9 +98,10 @@ def reboot(rds: SandboxRDS, instance: Instance) -> None:
         # The server cannot start with these. It runs on with what it had, as RDS leaves the group to be put right.
         server.apply_settings({})
         server.restart()
-        outcome = "incompatible-parameters"
+        wanted, outcome = {}, "incompatible-parameters"
     stay(instance)
     with rds.site.lock:
+        instance.in_force, instance.group_in_force = dict(wanted), group
         instance.parameter_status = "in-sync" if outcome == "available" else "failed-to-apply"
         rds.note(instance, "DB instance shutdown")
         rds.note(instance, "DB instance restarted" if outcome == "available" else events.failure(outcome))

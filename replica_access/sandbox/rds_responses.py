@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from moto.core.responses import ActionResult, PaginatedResult
+from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.rds import urls as moto_urls
 from moto.rds.responses import RDSResponse
@@ -34,6 +35,13 @@ class Responses(RDSResponse):
     @property
     def site(self) -> Site:
         return self.rds.site
+
+    def _page(self, key: str, items: Sequence[Any]) -> dict[str, Any]:
+        """The part of a long answer that the call asks for, and the marker of the next, if there is more."""
+        begin, most = int(self.params.get("Marker") or 0), int(self.params.get("MaxRecords") or 100)
+        refuse.page_size(most)
+        marker = {"Marker": str(begin + most)} if begin + most < len(items) else {}
+        return {key: items[begin : begin + most], **marker}
 
     def describe_db_engine_versions(self) -> ActionResult:
         installation = self.site.installation
@@ -83,7 +91,7 @@ class Responses(RDSResponse):
             for name in INSTANCE_CLASSES
             if matches and wanted_class in (None, name)
         ]
-        return PaginatedResult({"OrderableDBInstanceOptions": options})
+        return ActionResult(self._page("OrderableDBInstanceOptions", options))
 
     def describe_certificates(self) -> ActionResult:
         today = utcnow()
@@ -105,24 +113,23 @@ class Responses(RDSResponse):
 
     def describe_db_parameters(self) -> ActionResult:
         group = self.rds.parameter_group(self.params["DBParameterGroupName"])
-        found = self.rds.parameters.of_group(group.parameters, self.params.get("Source"))
-        return ActionResult(self._page(list(found)))
+        return ActionResult(
+            self._page("Parameters", list(self.rds.parameters.of_group(group.parameters, self.params.get("Source"))))
+        )
 
     def describe_engine_default_parameters(self) -> ActionResult:
         refuse.unknown_family(self.params["DBParameterGroupFamily"], self.site.family)
-        page = self._page(list(self.rds.parameters.known.values()))
+        page = self._page("Parameters", list(self.rds.parameters.known.values()))
         return ActionResult({"EngineDefaults": {"DBParameterGroupFamily": self.site.family, **page}})
-
-    def _page(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-        begin, most = int(self.params.get("Marker") or 0), int(self.params.get("MaxRecords") or 100)
-        marker = {"Marker": str(begin + most)} if begin + most < len(parameters) else {}
-        return {"Parameters": parameters[begin : begin + most], **marker}
 
     def reset_db_parameter_group(self) -> ActionResult:
         wanted = [each.original_dict() for each in self.params.get("Parameters", [])]
         everything = bool(self.params.get("ResetAllParameters", not wanted))
         group = self.rds.reset_db_parameter_group(self.params["DBParameterGroupName"], wanted, everything=everything)
         return ActionResult({"DBParameterGroupName": group.name})
+
+    def describe_events(self) -> ActionResult:
+        return ActionResult(self._page("Events", self.rds.describe_events(**self.params)))
 
     def describe_pending_maintenance_actions(self) -> ActionResult:
         return ActionResult({"PendingMaintenanceActions": []})
