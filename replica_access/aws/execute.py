@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replica_access.aws import execute_access, execute_replica
+from replica_access.aws import execute_access, execute_mend, execute_replica
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.errors import AwsError
@@ -29,6 +29,7 @@ CARRY_OUT: Mapping[str, Callable[[Step], None]] = {
     "CreateDBInstanceReadReplica": execute_replica.create_replica,
     "ModifyDBInstance": execute_replica.modify,
     "DescribeDBInstances": execute_replica.wait,
+    "ModifyVpcAttribute": execute_mend.modify_vpc,
 }
 """How each operation that a plan may ask for is carried out."""
 

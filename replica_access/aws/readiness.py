@@ -82,6 +82,8 @@ def differences(instance: Instance, parameters: Mapping[str, Any]) -> tuple[str,
     ):
         if parameters.get(parameter, value) != value:
             found.append(f"it is {'' if value else 'not '}{words}")
+    if parameters.get("BackupRetentionPeriod", instance.backup_days) != instance.backup_days:
+        found.append(f"it keeps backups for {instance.backup_days} days")
     if parameters.get("DBSubnetGroupName", instance.subnet_group) != instance.subnet_group:
         found.append(f"it is in subnet group {instance.subnet_group}")
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The main job: init, check, plan, apply, provision, verify."""
+"""The main job: init, plan, apply, provision, verify; check is in a module of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from replica_access.cli import running
+from replica_access.cli.check import check
 from replica_access.cli.context import Context
 from replica_access.cli.running import (
     AllowDrop,
@@ -23,7 +24,7 @@ from replica_access.cli.running import (
     print_lines,
 )
 from replica_access.cli.terminal import escaped
-from replica_access.errors import Drift, Error, Incomplete, PreflightFailed, UsageError
+from replica_access.errors import Drift, Error, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.model import Plan
@@ -89,30 +90,6 @@ def init(
         call.print_json("init", {"spec": str(call.spec_path)})
     else:
         call.print(f"Wrote {escaped(str(call.spec_path))}. Read it, then run: replica-access check")
-
-
-def check(context: typer.Context, allow_wide: AllowWide = False) -> None:
-    """Look at everything that would stop apply, all at once, each with its fix; change nothing."""
-    from replica_access.cli import documents, render
-
-    call = Context.of(context)
-    outlook = _look(call, call.spec(), allow_wide=allow_wide)
-    if call.as_json:
-        call.print_json("check", documents.check_document(outlook.checks))
-    else:
-        print_lines(call, render.checks(outlook.checks))
-    if outlook.problems:
-        stand = "stands" if len(outlook.problems) == 1 else "stand"
-        raise PreflightFailed(
-            f"{count(len(outlook.problems), 'problem')} {stand} in the way.", "Each has its fix above."
-        )
-    if outlook.not_checked:
-        raise Incomplete(
-            f"{count(len(outlook.not_checked), 'thing')} could not be looked at.", "The reasons are above."
-        )
-    if not call.as_json:
-        passed = sum(check.outcome == "ok" for check in outlook.checks)
-        call.print(f"Nothing stands in the way: {count(passed, 'check')} passed.")
 
 
 def plan(
