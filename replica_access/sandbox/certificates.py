@@ -6,6 +6,7 @@ beside their certificates, readable by nobody else, and go with the sandbox.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["Authority", "ServerCertificate", "create_authority", "issue", "open_authority"]
+__all__ = ["Authority", "ServerCertificate", "create_authority", "issue", "issue_for_client", "open_authority"]
 
 LIFETIME = timedelta(days=397)
 CLOCK_SKEW = timedelta(hours=1)
@@ -68,6 +69,16 @@ def open_authority(directory: Path) -> Authority:
     return Authority(directory / "authority.pem", directory / "authority.key")
 
 
+def issue_for_client(authority: Authority, directory: Path, user: str) -> ServerCertificate:
+    """A certificate by which somebody may log in as ``user``, written to ``directory`` unless it is there."""
+    name = hashlib.sha256(user.encode()).hexdigest()
+    made = ServerCertificate(directory / f"{name}.crt", directory / f"{name}.key", authority.bundle)
+    if not made.certificate.exists():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_pair(*signed(authority, user, alternative_names=[], server=False), made.certificate, made.key)
+    return made
+
+
 def issue(
     authority: Authority,
     directory: Path,
@@ -77,31 +88,41 @@ def issue(
 ) -> ServerCertificate:
     """A certificate for a server that is known by these names and addresses, written to ``directory``."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    issuer = x509.load_pem_x509_certificate(authority.bundle.read_bytes())
-    issuer_key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
-    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority makes no other)
-    key = ec.generate_private_key(ec.SECP256R1())
     known_as = [
         *(x509.DNSName(name) for name in names),
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
     ]
-    certificate = (
-        builder(subject=common_name(names[0]), issuer=issuer.subject, key=key)
-        .add_extension(x509.SubjectAlternativeName(known_as), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
     issued = ServerCertificate(directory / "server.crt", directory / "server.key", authority.bundle)
-    write_pair(certificate, key, issued.certificate, issued.key)
+    write_pair(*signed(authority, names[0], alternative_names=known_as, server=True), issued.certificate, issued.key)
     return issued
+
+
+def signed(
+    authority: Authority, name: str, *, alternative_names: Sequence[x509.GeneralName], server: bool
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A certificate of that common name, for a server or else for a client, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    issuer = x509.load_pem_x509_certificate(authority.bundle.read_bytes())
+    issuer_key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority makes no other)
+    key = ec.generate_private_key(ec.SECP256R1())
+    usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    certificate = builder(subject=common_name(name), issuer=issuer.subject, key=key)
+    if alternative_names:
+        certificate = certificate.add_extension(x509.SubjectAlternativeName(alternative_names), critical=False)
+    certificate = (
+        certificate.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    return certificate.sign(issuer_key, hashes.SHA256()), key
 
 
 def builder(*, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

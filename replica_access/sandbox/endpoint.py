@@ -268,7 +268,7 @@ def describe(place: Site, port: int) -> dict[str, Any]:
                 "source": instance.source_db_instance_identifier,
                 "status": instance.status,
                 "host": instance.server.host,
-                "port": instance.server.port,
+                "port": instance.listens_on,
                 "version": instance.engine_version,
                 "admin": {"user": instance.master_username, "password": instance.master_password},
                 "databases": databases(instance.server),

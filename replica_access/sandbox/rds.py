@@ -190,6 +190,9 @@ class SandboxRDS(Groups):
             self._store_managed_password(instance, call["master_user_password"])
         if password := call.get("master_user_password"):
             servers.set_password(jobs.running(instance), str(instance.master_username), password)
+        if call.get("enable_iam_database_authentication") and instance.gate is None:
+            instance.become("configuring-iam-database-auth")
+            instance.work(partial(jobs.open_gate, self, instance))
         if shows or (call.get("apply_immediately") and instance.pending_modified_values):
             instance.work(partial(jobs.apply_changes, self, instance))
         return instance

@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,13 +14,16 @@ from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.rds.models import DBInstance, RDSBackend
 
-from replica_access.sandbox import site
+from replica_access.errors import Error
+from replica_access.sandbox import iam_tokens, rds_like, site
 from replica_access.sandbox.faults import NO_FAULTS, Injector
-from replica_access.sandbox.firewall import Network, allowed_networks
+from replica_access.sandbox.firewall import allowed_networks
+from replica_access.sandbox.gate import Gate
 
 if TYPE_CHECKING:
     from replica_access.sandbox.rds import SandboxRDS
     from replica_access.sandbox.server import PostgresServer
+    from replica_access.sandbox.site import Site
 
 __all__ = ["Instance", "inherited_by_replica"]
 
@@ -90,7 +93,9 @@ class Instance(DBInstance):
         self.in_force: dict[str, str] = dict(source.in_force) if source else {}
         self.group_in_force: str = source.group_in_force if source else self.db_parameter_groups()[0].name
         self.groups_being_added: set[str] = set()
-        self.let_in: tuple[list[Network], bool] | None = None  # what pg_hba.conf says: which networks, TLS only or not
+        self.let_in: dict[str, Any] | None = None  # what pg_hba.conf says
+        self.gate: Gate | None = None
+        self.master_takes_tokens = False
 
     # -- what DescribeDBInstances shows --------------------------------------------------------------------------------
 
@@ -102,7 +107,7 @@ class Instance(DBInstance):
     def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # RDS has none before creation
         if self.server is None:
             return None
-        return {"Address": self.server.host, "Port": self.server.port, "HostedZoneId": HOSTED_ZONE}
+        return {"Address": self.server.host, "Port": self.listens_on, "HostedZoneId": HOSTED_ZONE}
 
     @property
     def db_instance_port(self) -> int:
@@ -171,7 +176,11 @@ class Instance(DBInstance):
 
     @property
     def _faults(self) -> Injector:
-        return cast("SandboxRDS", self.backend).site.faults
+        return self._site.faults
+
+    @property
+    def _site(self) -> Site:
+        return cast("SandboxRDS", self.backend).site
 
     @cached_property
     def _queue(self) -> ThreadPoolExecutor:
@@ -201,11 +210,17 @@ class Instance(DBInstance):
     @property
     def ports(self) -> set[int]:
         """The ports that a rule may name to open this instance."""
-        return self.nominal_ports | ({self.server.port} if self.server else set())
+        return self.nominal_ports | ({self.listens_on} if self.server else set())
+
+    @property
+    def listens_on(self) -> int:
+        """The port that clients come to: its server's, or that of the gate before it."""
+        return self.gate.port if self.gate else self.server.port if self.server else 0
 
     def attach(self, server: PostgresServer) -> None:
         """From now on this is the server; its firewall is in place before its endpoint can be seen."""
         self.server, self.port = server, server.port
+        self.open_gate()
         self.enforce_security_groups()
         self.instance_create_time = utcnow()
 
@@ -216,10 +231,55 @@ class Instance(DBInstance):
         ec2 = ec2_backends[self.account_id][self.region]
         groups = [group for name in self.vpc_security_group_ids if (group := ec2.get_security_group_from_id(name))]
         force_tls = self.server.tls and self.in_force.get("rds.force_ssl") != "0"
-        wanted = (allowed_networks(groups, self.ports), force_tls)
+        wanted: dict[str, Any] = {
+            "allowed": allowed_networks(groups, self.ports),
+            "force_tls": force_tls,
+            "iam_users": "vouched for" if self.gate else "refused",
+            "master": None if self.gate and self.master_takes_tokens else self.master_username,
+        }
         if wanted != self.let_in:
-            site.open_to(self.server, wanted[0], force_tls=force_tls)
+            site.open_to(self.server, **wanted)
             self.let_in = wanted
+
+    # -- IAM authentication --------------------------------------------------------------------------------------------
+
+    def open_gate(self) -> None:
+        """Put a gate before the server if IAM authentication is on; it stays when that is switched off again."""
+        gates = self._site.gates
+        if self.server is None or self.gate is not None or gates is None:
+            return
+        if self.enable_iam_database_authentication:
+            port = self.server.port
+            self.server.move(gates.authority.bundle)
+            self.gate = Gate(port, lambda: self.server.port if self.server else 0, self._takes_tokens, self._refuses)
+            gates.open(self.gate)
+
+    def close_gate(self) -> None:
+        if self.gate is not None and self._site.gates is not None:
+            self._site.gates.close(self.gate.port)
+
+    def _takes_tokens(self, user: str) -> bool:
+        """Whether ``user`` is a member of rds_iam, and not only one who may grant it."""
+        if self.server is None:
+            return False
+        try:
+            is_member = self.server.psql(rds_like.LOGS_IN_BY_IAM, variables={"user": user}) == "t"
+        except Error:  # it does not answer: nobody gets in anyway
+            return False
+        if user == self.master_username and is_member != self.master_takes_tokens:
+            with self._site.lock:
+                self.master_takes_tokens = is_member
+                self.enforce_security_groups()
+        return is_member
+
+    def _refuses(self, user: str, token: str) -> str | None:
+        if not self.enable_iam_database_authentication or self.server is None:
+            return "IAM authentication is off"
+        target = iam_tokens.Target(
+            self.account_id, self.region, self.dbi_resource_id, self.server.host, self.listens_on, user
+        )
+        with self._site.lock:
+            return iam_tokens.why_refused(token, target, datetime.now(UTC))
 
     def parameters(self) -> Mapping[str, str]:
         """The settings of the parameter group, without those whose value is a formula over the instance class."""

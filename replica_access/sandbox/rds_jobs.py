@@ -21,7 +21,7 @@ from replica_access.sandbox.server import PostgresServer
 if TYPE_CHECKING:
     from replica_access.sandbox.rds import SandboxRDS
 
-__all__ = ["apply_changes", "delete", "promote", "provision", "reboot", "start", "stop", "turn"]
+__all__ = ["apply_changes", "delete", "open_gate", "promote", "provision", "reboot", "start", "stop", "turn"]
 
 MOMENT = 0.4  # seconds
 LOOK_SECONDS = 0.05
@@ -84,6 +84,15 @@ def apply_changes(rds: SandboxRDS, instance: Instance) -> None:
         if instance.parameter_status == "applying":
             instance.parameter_status = "pending-reboot"
             rds.note(instance, "Finished updating DB parameter group")
+        instance.become("available")
+
+
+def open_gate(rds: SandboxRDS, instance: Instance) -> None:
+    with rds.site.lock:
+        instance.open_gate()
+        instance.enforce_security_groups()
+    stay(instance)
+    with rds.site.lock:
         instance.become("available")
 
 
@@ -153,6 +162,7 @@ def delete(rds: SandboxRDS, instance: Instance) -> None:
     stay(instance, MOMENT / 2)
     with rds.site.lock:
         instance.status = "deleting"
+    instance.close_gate()
     if instance.server is not None:
         instance.server.remove()
     stay(instance, MOMENT / 2)

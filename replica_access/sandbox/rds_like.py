@@ -11,10 +11,22 @@ from pathlib import Path
 
 from replica_access.sandbox.server import PostgresServer
 
-__all__ = ["SUPERUSER", "make_rds_like", "scram_verifier", "settings"]
+__all__ = ["LOGS_IN_BY_IAM", "SUPERUSER", "make_rds_like", "scram_verifier", "settings"]
 
 SUPERUSER = "rdsadmin"
 SCRAM_ITERATIONS = 4096
+
+# Since PostgreSQL 16 a member that may only grant a role has no use of it.
+LOGS_IN_BY_IAM = r"""
+SELECT pg_catalog.current_setting('server_version_num')::int >= 160000 AS has_grant_options \gset
+\if :has_grant_options
+SELECT pg_catalog.pg_has_role(oid, 'rds_iam', 'USAGE') OR pg_catalog.pg_has_role(oid, 'rds_iam', 'SET')
+FROM pg_catalog.pg_roles WHERE rolname = :'user' AND NOT rolsuper;
+\else
+SELECT pg_catalog.pg_has_role(oid, 'rds_iam', 'MEMBER')
+FROM pg_catalog.pg_roles WHERE rolname = :'user' AND NOT rolsuper;
+\endif
+"""
 
 
 def settings(*, tls: bool) -> Mapping[str, str]:

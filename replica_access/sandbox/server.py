@@ -213,6 +213,19 @@ class PostgresServer:
         self.stop()
         self.start()
 
+    def move(self, clients: Path) -> None:
+        """Restart on another free port, and from now on ask for certificates that this authority has signed.
+
+        :param clients: the authority's certificate; whom one lets in, pg_hba.conf says.
+        :raises Error: it does not start any more.
+        """
+        self._write(self.directory / "tls" / "clients.crt", clients.read_text(encoding="ascii"))
+        self.settings = {**self.settings, "ssl_ca_file": "../tls/clients.crt"}
+        self.stop()
+        self.port = process.free_port()
+        self._save()
+        self._start_first_time(any_port=True)
+
     def remove(self) -> None:
         """Stop it and delete its directory."""
         self.stop("immediate")

@@ -14,7 +14,8 @@ from replica_access.sandbox import rds_like
 from replica_access.sandbox.binaries import Installation
 from replica_access.sandbox.certificates import Authority, ServerCertificate, create_authority, issue
 from replica_access.sandbox.faults import Injector
-from replica_access.sandbox.hba import hba_lines
+from replica_access.sandbox.gate import Gatekeeper
+from replica_access.sandbox.hba import IamUsers, hba_lines
 from replica_access.sandbox.server import PostgresServer
 
 __all__ = ["Site", "create_database", "make_primary", "make_replica", "open_to", "prepare", "set_password"]
@@ -26,6 +27,7 @@ class Site:
 
     :ivar lock: held by whoever reads or changes the state of the AWS side.
     :ivar faults: what shall go wrong, for tests.
+    :ivar gates: what takes IAM tokens; None where servers have no TLS.
     """
 
     instances: Path
@@ -35,6 +37,7 @@ class Site:
     superuser_password: str = field(repr=False)
     lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
     faults: Injector = field(default_factory=Injector, repr=False)
+    gates: Gatekeeper | None = field(default=None, repr=False)
 
     @property
     def family(self) -> str:
@@ -45,7 +48,10 @@ def prepare(instances: Path, tls: Path, installation: Installation, superuser_pa
     """A site without servers; makes its certificate authority in ``tls``."""
     authority = create_authority(tls)
     certificate = issue(authority, tls / "server") if installation.tls else None
-    return Site(instances, installation, authority, certificate, superuser_password)
+    gates = None
+    if certificate is not None:
+        gates = Gatekeeper(certificate, create_authority(tls / "gates"), tls / "vouching")
+    return Site(instances, installation, authority, certificate, superuser_password, gates=gates)
 
 
 def make_primary(site: Site, name: str, *, master: str, password: str) -> PostgresServer:
@@ -73,9 +79,17 @@ def make_replica(site: Site, name: str, source: PostgresServer) -> PostgresServe
     )
 
 
-def open_to(server: PostgresServer, allowed: Sequence[IPv4Network | IPv6Network], *, force_tls: bool) -> None:
-    """Let in these networks and no others; in force on return."""
-    server.write_hba(hba_lines(allowed=allowed, tls=force_tls, superuser=server.superuser))
+def open_to(
+    server: PostgresServer,
+    allowed: Sequence[IPv4Network | IPv6Network],
+    *,
+    force_tls: bool,
+    iam_users: IamUsers,
+    master: str | None,
+) -> None:
+    """Let in these networks and no others; in force on return. See ``hba_lines``."""
+    lines = hba_lines(allowed=allowed, tls=force_tls, superuser=server.superuser, iam_users=iam_users, master=master)
+    server.write_hba(lines)
 
 
 def set_password(server: PostgresServer, user: str, password: str) -> None:
