@@ -51,7 +51,9 @@ def template(spec: Spec, progress: Progress, request: Request) -> Exported:
     finally:
         hosting.close()
     refuse_what_stands_in_the_way(Outlook((), around=plan))
-    notes = [f"{check.name}: {check.detail}. {check.fix}" for check in checks if check.outcome != "ok"]
+    notes = [
+        f"{check.name}: {check.detail}. {check.fix}" for check in checks if check.outcome in {"problem", "not checked"}
+    ]
     notes += [f"{pending.kind} {pending.name}: {pending.reason}" for pending in plan.pending]
     return cloudformation(change.call for change in plan.changes if change.call is not None), tuple(notes)
 

@@ -64,12 +64,18 @@ class RdsHosting:
 
     def look_afresh(self, request: Request) -> tuple[tuple[Check, ...], Plan]:
         """Look as `look` does, and plan for an account in which nothing of what the spec wants is there yet."""
-        landscape = survey.read(self.aws, self.spec)
-        if (name := ownership.replica_identifier(self.spec)) is not None:
-            landscape = without_ours(landscape, name)
+        landscape, name = survey.read(self.aws, self.spec), ownership.replica_identifier(self.spec) or ""
+        bare = without_ours(landscape, name)
         today = datetime.now(UTC).date()
-        checks = preflight.checks(landscape, self.spec, today, request)
-        return checks, plan.plan(landscape, self.spec, today, request)
+        checks = preflight.checks(bare, self.spec, today, request)
+        if landscape.replica is not None:
+            found = f"{name} is there already, and no stack makes it a second time"
+            fix = "Import it into a stack, or deploy the template where it is not."
+            checks = (
+                *(check for check in checks if check.name != "replica name"),
+                Check("replica name", "problem", found, fix),
+            )
+        return checks, plan.plan(bare, self.spec, today, request)
 
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""

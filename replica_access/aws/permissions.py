@@ -5,7 +5,7 @@ and conditions an action knows, the Service Authorization Reference tells; `test
 policies against the calls of whole runs.
 
 Not in any policy: ``iam:CreateServiceLinkedRole``, because an account with a primary has the role of RDS already, and
-what `check` tells to mend on what is not ours, such as a VPC.
+what `check --fix` mends: a VPC and a primary that are not ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from replica_access import passwords
 from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier, source_identifier
-from replica_access.aws.rules import RULES_PER_GROUP, RULES_QUOTA
+from replica_access.aws.rules import GROUPS_QUOTA, RULES_QUOTA
 from replica_access.errors import UsageError
 from replica_access.names import shown
 from replica_access.spec import Spec
@@ -109,8 +109,9 @@ def connect(spec: Spec, user: str, account: Callable[[], Account]) -> Policy:
 
 # --- looking ---------------------------------------------------------------------------------------------------------
 
-SEEN_IN_EC2 = (
+SEEN_ANYWHERE = (
     "ec2:DescribeInternetGateways",
+    "ec2:DescribeManagedPrefixLists",
     "ec2:DescribeNetworkAcls",
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroupRules",
@@ -118,9 +119,10 @@ SEEN_IN_EC2 = (
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcBlockPublicAccessExclusions",
     "ec2:DescribeVpcBlockPublicAccessOptions",
+    "rds:DescribeAccountAttributes",
+    "rds:DescribeOrderableDBInstanceOptions",
 )
 """None of these can be allowed for some resources only; they are allowed in one Region."""
-
 
 LOOKED_AT_BY_RDS = (
     "ec2:DescribeAccountAttributes",
@@ -134,21 +136,18 @@ Source: the permissions that AWS's own CloudFormation handler of AWS::RDS::DBIns
 
 
 def _look(spec: Spec, account: Account) -> Iterator[Statement]:
-    yield _statement("SeeInstances", "rds:DescribeDBInstances", *_instances(spec, account))
+    # A cascading replica may have others between it and the primary, which the spec does not name.
+    cascading = source_identifier(spec) != identifier(spec.primary.instance or "")
+    seen = (account.arn("rds", "db:*"),) if cascading else tuple(_instances(spec, account))
+    yield _statement("SeeInstances", "rds:DescribeDBInstances", *seen)
     yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
-    here = {"aws:RequestedRegion": account.region}
-    if spec.replica is not None:
-        offers = ("rds:DescribeAccountAttributes", "rds:DescribeOrderableDBInstanceOptions")
-        yield _statement("SeeWhatThereCanBe", offers, "*", equal=here)
-    yield _statement("SeeNetwork", SEEN_IN_EC2, "*", equal=here)
+    yield _statement("SeeAccountAndNetwork", SEEN_ANYWHERE, "*", equal={"aws:RequestedRegion": account.region})
     yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
-    if lists := [allow.prefix_list for allow in spec.network.allow if allow.prefix_list is not None]:
-        yield _statement("SeePrefixLists", "ec2:DescribeManagedPrefixLists", "*", equal=here)
-        resources = (f"arn:{account.partition}:ec2:{account.region}:*:prefix-list/{each}" for each in lists)
-        yield _statement("LookIntoPrefixLists", "ec2:GetManagedPrefixListEntries", *resources)
-    if lists or len(spec.network.allow) > RULES_PER_GROUP:
-        quota = account.arn("servicequotas", f"vpc/{RULES_QUOTA}")
-        yield _statement("SeeQuota", "servicequotas:GetServiceQuota", quota)
+    # A rule that somebody adds may name any list: one of AWS's own, too, or one that another account shares.
+    lists = f"arn:{account.partition}:ec2:{account.region}:*:prefix-list/*"
+    yield _statement("SeePrefixLists", "ec2:GetManagedPrefixListEntries", lists)
+    quotas = (account.arn("servicequotas", f"vpc/{code}") for code in (GROUPS_QUOTA, RULES_QUOTA))
+    yield _statement("SeeQuotas", "servicequotas:GetServiceQuota", *quotas)
     if spec.primary.admin_secret is not None:
         yield _statement(
             "LogInAsAdmin",
@@ -214,17 +213,16 @@ def _change_network(account: Account, name: str) -> Iterator[Statement]:
     asked, there = {f"aws:RequestTag/{REPLICA_TAG}": name}, {f"aws:ResourceTag/{REPLICA_TAG}": name}
     yield _statement("MakeGroupInVpc", "ec2:CreateSecurityGroup", account.arn("ec2", "vpc/*"))
     yield _statement("MakeGroup", "ec2:CreateSecurityGroup", groups, equal=asked)
-    made = {"ec2:CreateAction": ["AuthorizeSecurityGroupIngress", "CreateSecurityGroup"]}
-    yield _statement("TagWhatIsMade", "ec2:CreateTags", groups, rules, equal={**made, **asked})
+    # A group is tagged as it is made, and never afterwards: our tag is what lets us change it.
+    yield _statement("TagGroup", "ec2:CreateTags", groups, equal={"ec2:CreateAction": "CreateSecurityGroup", **asked})
     changes = (
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:RevokeSecurityGroupIngress",
         "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
     )
     yield _statement("ChangeGroup", changes, groups, equal=there)
-    yield _statement("ChangeTagsOfRules", ("ec2:CreateTags", "ec2:DeleteTags"), rules, equal=there)
-    yield _statement("TagRulesMadeByHand", "ec2:CreateTags", rules, equal=asked)
-    yield _statement("MakeRules", "ec2:AuthorizeSecurityGroupIngress", rules, equal=asked)
+    yield _statement("MakeRules", ("ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags"), rules, equal=asked)
+    yield _statement("TagRules", ("ec2:CreateTags", "ec2:DeleteTags"), rules, equal=there)
 
 
 # --- documents -------------------------------------------------------------------------------------------------------

@@ -77,13 +77,25 @@ def test_groups_are_ours_by_their_tag() -> None:
     assert statements["ChangeGroup"]["Condition"] == {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
 
 
-def test_rules_are_changed_in_our_group_and_prefix_lists_looked_into_where_the_spec_has_some() -> None:
-    statements = {each["Sid"]: each for each in permissions.provision(BY_IAM, ACCOUNT)["Statement"]}
-    assert "ec2:RevokeSecurityGroupIngress" in statements["ChangeGroup"]["Action"]
-    there = {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
-    assert statements["ChangeTagsOfRules"]["Condition"] == there
-    assert statements["LookIntoPrefixLists"]["Resource"] == [f"arn:aws:ec2:{REGION}:*:prefix-list/pl-0123456789abcdef0"]
-    assert "ec2:GetManagedPrefixListEntries" not in allowed(permissions.provision(EVERYTHING, ACCOUNT))
+def test_nobody_makes_a_group_ours_by_tagging_it() -> None:
+    tagging = [
+        statement["Condition"]["StringEquals"]
+        for statement in permissions.provision(EVERYTHING, ACCOUNT)["Statement"]
+        if "ec2:CreateTags" in statement["Action"] and any("security-group/" in each for each in statement["Resource"])
+    ]
+    assert tagging == [{"ec2:CreateAction": "CreateSecurityGroup", "aws:RequestTag/replica-access": "analytics"}]
+
+
+def test_lists_of_aws_and_of_other_accounts_can_be_looked_into() -> None:
+    statements = {each["Sid"]: each for each in permissions.audit(EVERYTHING, ACCOUNT)["Statement"]}
+    assert statements["SeePrefixLists"]["Resource"] == [f"arn:aws:ec2:{REGION}:*:prefix-list/*"]
+
+
+def test_all_that_may_be_between_a_cascading_replica_and_the_primary_can_be_seen() -> None:
+    found = allowed(permissions.provision(spec_of(replica={"instance": "analytics", "source": "other"}), ACCOUNT))
+    assert found["rds:DescribeDBInstances"] == {"db:*"}
+    assert {"db:other", "db:analytics", "db:prod"} < found["rds:CreateDBInstanceReadReplica"]
+    assert found["rds:ModifyDBInstance"] == {"db:analytics"}
 
 
 def test_whoever_audits_changes_nothing() -> None:

@@ -1,0 +1,211 @@
+"""The exported policies against the calls of whole runs: every call is allowed, and nothing that no call needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_mapping
+from replica_access.aws.permissions import LOOKED_AT_BY_RDS
+from tests.cli.program import Ran
+from tests.e2e.conftest import PROVISION, REPLICA, SECRET, Account
+from tests.e2e.iam import Asked, Tags, allowing, allows, asked_by
+from tests.sandbox_fixtures import tcp
+
+ADDRESSES = ("127.0.0.1/32", "203.0.113.7/32", "203.0.113.8/32")
+
+NOT_PROVOKED = {
+    # RDS looks at these itself, with the rights of whoever makes the replica; the sandbox's does not.
+    *((action, "*") for action in LOOKED_AT_BY_RDS),
+}
+"""What is in the policy to provision though nothing here calls it: (action, resource), with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was asked of IAM in all, and what of that by whoever only looks.
+
+    Whether one might change something is tried with dry runs: who only looks is told no, and sees all the same.
+    """
+
+    changing: list[Asked] = field(default_factory=list)
+    looking: list[Asked] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def heard(account: Account) -> Heard:
+    """Whole runs: from nothing, drift and its repair, looking at it, and what fails on the way."""
+    heard = Heard()
+    run, secrets = account.run, account.sandbox.client("secretsmanager")
+    more = (word for address in ADDRESSES[1:] for word in ("--allow", address))
+    with listening(account, heard.changing, heard.looking):
+        done(run("init", *PROVISION[1:], *more))
+        done(run("check"))
+    secrets.create_secret(
+        Name=SECRET, Tags=[{"Key": MANAGED_TAG, "Value": MANAGED_VALUE}]
+    )  # a stopped run left it empty
+    with listening(account, heard.changing):
+        done(run("provision", "--yes"))
+    with crowded(account), listening(account, heard.changing, heard.looking):
+        assert "rules" in str(run("check"))
+    drift(account)
+    with listening(account, heard.changing, heard.looking):
+        assert run("plan", "--check").status == 3
+    with listening(account, heard.changing):
+        done(run("apply", "--yes", "--allow-revoke"))
+        done(run("grant", "--yes"))
+    with listening(account, heard.changing, heard.looking):
+        for command in ("check", "plan", "verify"):
+            done(run(command))
+        for secret in (SECRET, "prod-db/master"):
+            secrets.delete_secret(SecretId=secret, RecoveryWindowInDays=7)
+            assert "scheduled for deletion" in str(run("check"))
+            secrets.restore_secret(SecretId=secret)
+    account.sandbox.remove(REPLICA)
+    spec = account.run.spec.read_text(encoding="utf-8")
+    account.run.spec.write_text(
+        spec.replace("deletion_protection = true", "deletion_protection = false"), encoding="utf-8"
+    )
+    with account.sandbox.faults(fail={REPLICA: "incompatible-network"}), listening(account, heard.changing):
+        assert "does not get ready by itself" in run("apply", "--yes").err
+    return heard
+
+
+def done(ran: Ran) -> None:
+    assert ran.status == 0, ran
+
+
+def group_of(account: Account) -> str:
+    (group,) = [each["VpcSecurityGroupId"] for each in account.sandbox.instance(REPLICA)["VpcSecurityGroups"]]
+    return str(group)
+
+
+def port(account: Account) -> int:
+    return int(account.sandbox.instance()["Endpoint"]["Port"])
+
+
+@contextmanager
+def crowded(account: Account) -> Iterator[None]:
+    """As many rules and groups as there may be, and no way in from the internet for any VPC."""
+    sandbox, ec2, group = account.sandbox, account.sandbox.ec2, group_of(account)
+    entries = [{"Cidr": "198.51.100.0/24"}]
+    made = ec2.create_managed_prefix_list(PrefixListName="staff", MaxEntries=1, AddressFamily="IPv4", Entries=entries)
+    permission = tcp(port(account), *(f"192.0.2.{number}/32" for number in range(56)))
+    permission["PrefixListIds"] = [{"PrefixListId": made["PrefixList"]["PrefixListId"]}]
+    others = [sandbox.make_group() for _ in range(4)]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
+    sandbox.settle(REPLICA)
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=REPLICA, VpcSecurityGroupIds=[group, *others])
+    sandbox.settle(REPLICA)
+    ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    try:
+        yield
+    finally:
+        ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="off")
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[permission])
+        sandbox.rds.modify_db_instance(DBInstanceIdentifier=REPLICA, VpcSecurityGroupIds=[group])
+        sandbox.settle(REPLICA)
+        for other in others:
+            ec2.delete_security_group(GroupId=other)
+
+
+def drift(account: Account) -> None:
+    """Let somebody take one rule away, make one by hand, change what one says, add one, and end the protection."""
+    ec2, group = account.sandbox.ec2, group_of(account)
+    found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    taken, by_hand, described = (
+        {rule.get("CidrIpv4"): rule for rule in found if not rule["IsEgress"]}[a] for a in ADDRESSES
+    )
+    gone = [rule["SecurityGroupRuleId"] for rule in (taken, by_hand)]
+    ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=gone)
+    added = tcp(port(account), by_hand["CidrIpv4"], "198.51.100.7/32")
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[added])
+    named = described["SecurityGroupRuleId"]
+    descriptions = [{"SecurityGroupRuleId": named, "Description": "nobody knows"}]
+    ec2.update_security_group_rule_descriptions_ingress(GroupId=group, SecurityGroupRuleDescriptions=descriptions)
+    ec2.create_tags(Resources=[named], Tags=[{"Key": "note", "Value": "stale"}])
+    ec2.delete_tags(Resources=[named], Tags=[{"Key": MANAGED_TAG}])
+    account.sandbox.settle(REPLICA)
+    account.sandbox.rds.modify_db_instance(DBInstanceIdentifier=REPLICA, DeletionProtection=False)
+    account.sandbox.settle(REPLICA)
+
+
+@contextmanager
+def listening(account: Account, asked: list[Asked], looking: list[Asked] | None = None) -> Iterator[None]:
+    """Add to `asked` what the program asks of IAM in the block, and to `looking` all of that but for dry runs."""
+    tags = tags_now(account)
+    with account.sandbox.recording(by="replica-access/") as calls:
+        yield
+        tags |= tags_now(account)
+    assert calls
+    asked += [each for call in calls for each in asked_by(call, tags)]
+    if looking is not None:
+        looking += [each for call in calls if not call.dry_run for each in asked_by(call, tags)]
+
+
+def tags_now(account: Account) -> dict[str, Tags]:
+    """Of every security group and rule that there is, by its id."""
+    ec2 = account.sandbox.ec2
+    groups = ec2.describe_security_groups()["SecurityGroups"]
+    rules = ec2.describe_security_group_rules()["SecurityGroupRules"]
+    return {
+        **{group["GroupId"]: as_mapping(group.get("Tags", ())) for group in groups},
+        **{rule["SecurityGroupRuleId"]: as_mapping(rule.get("Tags", ())) for rule in rules},
+    }
+
+
+def policy(account: Account, purpose: str) -> dict[str, Any]:
+    ran = account.run("export", "iam-policy", "--for", purpose)
+    done(ran)
+    assert ran.err == ""
+    return ran.document
+
+
+def refused(policy: dict[str, Any], asked: Iterable[Asked]) -> list[str]:
+    return sorted({str(each) for each in asked if not allows(policy, each)})
+
+
+def unneeded(policy: dict[str, Any], asked: Iterable[Asked]) -> set[tuple[str, str]]:
+    """What the policy has, and nothing has asked for, as (action, the end of the resource)."""
+    everything = {
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    needed = {allowed for each in asked for allowed in allowing(policy, each)}
+    return {(action, resource.split(":", 5)[-1]) for action, resource in everything - needed}
+
+
+def test_whoever_provisions_may_do_what_that_takes_and_no_more(account: Account, heard: Heard) -> None:
+    exported = policy(account, "provision")
+    assert refused(exported, heard.changing) == [], "allow it in replica_access/aws/permissions.py"
+    assert unneeded(exported, heard.changing) == NOT_PROVOKED
+
+
+def test_whoever_audits_may_look_and_do_nothing_else(account: Account, heard: Heard) -> None:
+    exported = policy(account, "audit")
+    assert refused(exported, heard.looking) == [], "allow it in replica_access/aws/permissions.py"
+    assert unneeded(exported, heard.looking) == set()
+    assert refused(exported, heard.changing) != []
+
+
+def test_a_policy_for_another_replica_allows_none_of_it(account: Account, heard: Heard) -> None:
+    ours = account.run.spec.read_text(encoding="utf-8")
+    account.run.spec.write_text(ours.replace(REPLICA, "another"), encoding="utf-8")
+    try:
+        exported = policy(account, "provision")
+    finally:
+        account.run.spec.write_text(ours, encoding="utf-8")
+    changing = {each for each in refused(exported, heard.changing) if "Describe" not in each}
+    for action in (
+        "rds:ModifyDBInstance",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+    ):
+        assert any(action in each for each in changing), action
