@@ -31,7 +31,7 @@ def not_ours(replica: Instance, source: str, commands: Commands) -> BlockedObjec
             "Choose another replica.instance in the spec.",
         )
     if not belongs_to(name, replica.tags):
-        tag = commands.rds("add-tags-to-resource", "--resource-name", replica.arn, "--tags", _tag(name))
+        tag = commands.rds("add-tags-to-resource", "--resource-name", replica.arn, "--tags", tag_word(name))
         return BlockedObject(
             name,
             f"{name} exists already and does not carry our tag",
@@ -51,7 +51,12 @@ def without_ours(landscape: Landscape, replica: str) -> Landscape:
     groups = landscape.security_groups
     if not isinstance(groups, NotChecked):
         groups = tuple(group for group in groups if not belongs_to(replica, group.tags))
-    return replace(landscape, replica=None, security_groups=groups)
+    places = landscape.subnet_groups
+    if not isinstance(places, NotChecked):
+        places = tuple(
+            place for place in places if isinstance(place.tags, NotChecked) or not belongs_to(replica, place.tags)
+        )
+    return replace(landscape, replica=None, security_groups=groups, subnet_groups=places)
 
 
 def namesake(
@@ -65,7 +70,7 @@ def namesake(
 
 
 def foreign_group(group: SecurityGroup, replica: str, commands: Commands) -> BlockedObject:
-    tag = commands.ec2("create-tags", "--resources", group.id, "--tags", _tag(replica))
+    tag = commands.ec2("create-tags", "--resources", group.id, "--tags", tag_word(replica))
     return BlockedObject(
         group.id,
         f"{group.id} is a security group called {group.name} that does not carry our tag",
@@ -73,5 +78,6 @@ def foreign_group(group: SecurityGroup, replica: str, commands: Commands) -> Blo
     )
 
 
-def _tag(replica: str) -> str:
+def tag_word(replica: str) -> str:
+    """Return our tag as commands take it."""
     return f"Key={REPLICA_TAG},Value={replica}"

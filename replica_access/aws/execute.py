@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replica_access.aws import execute_access, execute_mend, execute_replica
+from replica_access.aws import execute_access, execute_mend, execute_replica, execute_subnets
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.errors import AwsError
@@ -26,6 +26,8 @@ CARRY_OUT: Mapping[str, Callable[[Step], None]] = {
     "CreateTags": execute_access.tag,
     "DeleteTags": execute_access.untag,
     "RevokeSecurityGroupIngress": execute_access.revoke,
+    "CreateDBSubnetGroup": execute_subnets.create,
+    "ModifyDBSubnetGroup": execute_subnets.change,
     "CreateDBInstanceReadReplica": execute_replica.create_replica,
     "ModifyDBInstance": execute_replica.modify,
     "DescribeDBInstances": execute_replica.wait,

@@ -119,11 +119,16 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class SubnetGroup:
-    """A DB subnet group: its name, its VPC and the ids of its subnets."""
+    """A DB subnet group: its name, its VPC and the ids of its subnets.
+
+    :param tags: of the one that has our name; nobody asks for those of others.
+    """
 
     name: str
     vpc: str
     subnets: tuple[str, ...]
+    arn: str = ""
+    tags: Mapping[str, str] | NotChecked = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -131,6 +136,7 @@ class SubnetGroup:
             found["DBSubnetGroupName"],
             found.get("VpcId", ""),
             tuple(subnet["SubnetIdentifier"] for subnet in found.get("Subnets", ())),
+            found.get("DBSubnetGroupArn", ""),
         )
 
 
@@ -139,12 +145,14 @@ class Subnet:
     """A subnet.
 
     :param public_access: the mode of VPC Block Public Access that holds in it, where EC2 tells.
+    :param oddity: why no instance of RDS should be put there, whatever its routes: an Outpost, IPv6 alone.
     """
 
     id: str
     zone: str
     free_addresses: int
     public_access: str | None = None
+    oddity: str = ""
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -153,6 +161,7 @@ class Subnet:
             found.get("AvailabilityZone", ""),
             found.get("AvailableIpAddressCount", 0),
             found.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode"),
+            "is on an Outpost" if found.get("OutpostArn") else "has no IPv4" if found.get("Ipv6Native") else "",
         )
 
 
@@ -330,6 +339,7 @@ class Landscape:
     :param caller: the ARN of who we are.
     :param quotas: by RDS's name of each: ``DBInstances``, ``AllocatedStorage``.
     :param offers: of the class that the replica would get; ``None`` where there is none to get.
+    :param siblings: the other replicas of the source, in this Region.
     :param upstreams: the replicas between the primary and ours, the nearest to ours first; for a cascading replica.
     """
 
@@ -350,6 +360,7 @@ class Landscape:
     quotas: Mapping[str, Quota] | NotChecked
     offers: tuple[Offer, ...] | NotChecked | None
     upstreams: tuple[Instance, ...] = ()
+    siblings: tuple[Instance, ...] | NotChecked = ()
     prefix_lists: Mapping[str, PrefixList | NotChecked] = field(default_factory=dict)
     rule_quota: int | NotChecked = RULES_PER_GROUP
     group_quota: int | NotChecked = GROUPS_PER_INSTANCE

@@ -48,7 +48,7 @@ def source_identifier(spec: Spec) -> str:
 
 
 def group_name(replica: str) -> str:
-    """Return the name of the security group of `replica`."""
+    """Return the name of the security group of `replica`, and of its subnet group where it has one of its own."""
     return f"replica-access-{replica}"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replica_access import passwords
-from replica_access.aws.ownership import REPLICA_TAG, identifier, replica_identifier, source_identifier
+from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier, source_identifier
 from replica_access.aws.rules import GROUPS_QUOTA, RULES_QUOTA
 from replica_access.errors import UsageError
 from replica_access.names import shown
@@ -136,11 +136,12 @@ Source: the permissions that AWS's own CloudFormation handler of AWS::RDS::DBIns
 
 
 def _look(spec: Spec, account: Account) -> Iterator[Statement]:
-    # A cascading replica may have others between it and the primary, which the spec does not name.
-    cascading = source_identifier(spec) != identifier(spec.primary.instance or "")
-    seen = (account.arn("rds", "db:*"),) if cascading else tuple(_instances(spec, account))
-    yield _statement("SeeInstances", "rds:DescribeDBInstances", *seen)
+    # All of them: a cascading replica may have others between it and the primary, and the primary other replicas,
+    # whose VPC ours has to share. The spec names none of these.
+    yield _statement("SeeInstances", "rds:DescribeDBInstances", account.arn("rds", "db:*"))
     yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
+    if own := _own_subnet_group(spec, account):
+        yield _statement("SeeOurSubnetGroup", "rds:ListTagsForResource", own)
     yield _statement("SeeAccountAndNetwork", SEEN_ANYWHERE, "*", equal={"aws:RequestedRegion": account.region})
     yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
     # A rule that somebody adds may name any list: one of AWS's own, too, or one that another account shares.
@@ -199,8 +200,19 @@ def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Stateme
     inherited = (account.arn("rds", "og:*"), account.arn("rds", "pg:*"), account.arn("rds", _subnet_group(spec)))
     yield _statement("MakeReplica", "rds:CreateDBInstanceReadReplica", *_instances(spec, account), *inherited)
     yield _statement("ChangeReplica", ("rds:AddTagsToResource", "rds:ModifyDBInstance"), replica)
+    if own := _own_subnet_group(spec, account):
+        actions = ("rds:AddTagsToResource", "rds:CreateDBSubnetGroup", "rds:ModifyDBSubnetGroup")
+        yield _statement("MakeSubnetGroup", actions, own)
     yield _statement("RdsLooks", LOOKED_AT_BY_RDS, "*", equal={"aws:RequestedRegion": account.region})
     yield _statement("AskWhatHappened", "rds:DescribeEvents", "*", equal={"aws:RequestedRegion": account.region})
+
+
+def _own_subnet_group(spec: Spec, account: Account) -> str | None:
+    """Return the subnet group that is made where the primary's is not public, if the spec leaves that to us."""
+    name = replica_identifier(spec)
+    if name is None or spec.replica is None or spec.replica.subnet_group.lower() != "auto":
+        return None
+    return account.arn("rds", f"subgrp:{group_name(name)}") if spec.replica.publicly_accessible else None
 
 
 def _subnet_group(spec: Spec) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from replica_access.aws import addresses, ownership, plan_access, plan_replica
+from replica_access.aws import addresses, ownership, plan_access, plan_replica, plan_subnets
 from replica_access.aws.adoption import namesake, not_ours, our_group
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.network import place
+from replica_access.aws.preflight_network import way_out
 from replica_access.aws.readiness import is_usable
 from replica_access.model import UNASKED, BlockedObject, Change, Plan, Request
 from replica_access.spec import Replica, Spec
@@ -43,7 +44,7 @@ def _blocked(
     ):
         yield refusal
     elif (placement := place(landscape, wanted)).group is None:
-        yield BlockedObject(name, placement.reason, "`replica-access check` shows what would mend it.")
+        yield BlockedObject(name, placement.reason, way_out(landscape, name, commands))
     if isinstance(groups, NotChecked):
         yield BlockedObject(ownership.group_name(name), groups.why, groups.fix)
         return
@@ -63,6 +64,7 @@ def _changes(landscape: Landscape, spec: Spec, wanted: Replica, name: str, today
     others = [found.id for each in spec.network.security_groups if (found := addresses.find(known, each, vpc))]
     group_ids = tuple(dict.fromkeys((group_id, *others)))
     if (replica := landscape.replica) is None:
+        yield from plan_subnets.prepare(place(landscape, wanted), name)
         yield plan_replica.create_replica(landscape, spec, wanted, name, group_ids)
     else:
         if not is_usable(replica):

@@ -11,6 +11,8 @@ from replica_access.aws.network import place
 from replica_access.model import Call, Change, Pending, Takes
 from replica_access.spec import Replica, Spec
 
+_MOVE = "is in {}; RDS moves no instance within its VPC: delete the replica, and the next run makes it where it belongs"
+
 EXPORTED_LOGS = ("postgresql", "upgrade")
 
 
@@ -114,6 +116,6 @@ def later(landscape: Landscape, wanted: Replica, name: str) -> Iterator[Pending]
     group = wanted.subnet_group.lower()
     primarys = landscape.primary.subnet_group
     if group != "auto" and replica.subnet_group != (primarys if group == "same" else group):
-        yield Pending("subnet group", name, f"is in {replica.subnet_group}; a replica is not moved by this version")
+        yield Pending("subnet group", name, _MOVE.format(replica.subnet_group))
     if lacking := sorted(key for key, value in wanted.tags.items() if replica.tags.get(key) != value):
         yield Pending("tags", name, f"replica.tags ({', '.join(lacking)}) are only set when the replica is made")

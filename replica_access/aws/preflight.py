@@ -59,7 +59,7 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
     yield from preflight_account.instance_class(
         landscape, _class(landscape, wanted), placement.group, commands, iam=wants_iam(spec)
     )
-    yield from preflight_network.subnet_group(landscape, placement, commands)
+    yield from preflight_network.subnet_group(landscape, name, placement, commands)
     if wanted.publicly_accessible:
         yield from preflight_public.public(landscape, spec, placement, commands)
     yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=request.allow_wide)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from replica_access.aws.adoption import tag_word
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
-from replica_access.aws.network import MIN_ZONES, Placement, public_subnets, zones
+from replica_access.aws.network import MIN_ZONES, Placement, choose, zones
+from replica_access.aws.ownership import belongs_to, group_name
 from replica_access.model import Check
 
 
@@ -15,12 +17,14 @@ def not_checked(name: str, reason: NotChecked) -> Check:
     return Check(name, "not checked", reason.why, reason.fix)
 
 
-def subnet_group(landscape: Landscape, placement: Placement, commands: Commands) -> Iterator[Check]:
+def subnet_group(landscape: Landscape, replica: str, placement: Placement, commands: Commands) -> Iterator[Check]:
     """Check the subnet group that the replica is in, or would be made in."""
     if placement.group is None:
-        yield Check("subnet group", "problem", placement.reason, another_group(landscape, commands))
+        yield Check("subnet group", "problem", placement.reason, way_out(landscape, replica, commands))
         return
     yield Check("subnet group", "ok", placement.reason)
+    if landscape.replica is None:
+        yield from _siblings(landscape, placement.group.vpc)
     if landscape.replica is not None:
         return
     group = placement.group
@@ -40,19 +44,41 @@ def subnet_group(landscape: Landscape, placement: Placement, commands: Commands)
         yield Check("free addresses", "ok", f"every subnet of {group.name} has some")
 
 
+def _siblings(landscape: Landscape, vpc: str) -> Iterator[Check]:
+    """All replicas of one source in a Region have to be in one VPC (RDS API reference, DBSubnetGroupName)."""
+    if isinstance(landscape.siblings, NotChecked):
+        yield not_checked("other replicas", landscape.siblings)
+    elif elsewhere := [f"{each.identifier} ({each.vpc})" for each in landscape.siblings if each.vpc not in {None, vpc}]:
+        source = landscape.source.identifier
+        detail = f"{', '.join(elsewhere)}: RDS wants all replicas of {source} in one VPC, and this one goes to {vpc}"
+        fix = f"Delete what nobody needs in the other VPC, or move it to {vpc} (aws rds modify-db-instance)."
+        yield Check("other replicas", "problem", detail, fix)
+
+
+def way_out(landscape: Landscape, replica: str, commands: Commands) -> str:
+    """Return what to do where the replica can be placed nowhere."""
+    name, groups = group_name(replica), landscape.subnet_groups
+    found = None if isinstance(groups, NotChecked) else next((each for each in groups if each.name == name), None)
+    if found is not None:
+        if isinstance(found.tags, NotChecked):
+            return found.tags.fix
+        if not belongs_to(replica, found.tags):
+            tag = commands.rds("add-tags-to-resource", "--resource-name", found.arn, "--tags", tag_word(replica))
+            return f"Delete it when nobody needs it, or hand it over: {tag}"
+    if isinstance(landscape.subnets, NotChecked):
+        return landscape.subnets.fix
+    return another_group(landscape, commands)
+
+
 def another_group(landscape: Landscape, commands: Commands) -> str:
-    """Return how to make a subnet group that serves, from the public subnets that the VPC already has."""
-    public = public_subnets(landscape)
-    if len({subnet.zone for subnet in public}) < MIN_ZONES:
-        return (
-            f"{landscape.primary.vpc} needs public subnets in {MIN_ZONES} zones first; "
-            f"for a route table of subnets that may be public: {commands.route('RTB-ID', gateway(landscape))}"
-        )
-    name = f"{landscape.primary.identifier}-public"
-    return commands.rds(
-        "create-db-subnet-group", "--db-subnet-group-name", name, "--db-subnet-group-description", "public subnets",
-        "--subnet-ids", *(subnet.id for subnet in public),
-    )  # fmt: skip
+    """Return what leads to a subnet group that serves: let us make it, or first make subnets that can be public."""
+    subnets = landscape.subnets
+    if not isinstance(subnets, NotChecked) and choose(landscape, subnets):
+        return 'Write subnet_group = "auto" in [replica] of the spec: a group of public subnets is made.'
+    return (
+        f"{landscape.vpc} needs public subnets in {MIN_ZONES} zones, with free addresses; for a route table of subnets "
+        f"that may be public: {commands.route('RTB-ID', gateway(landscape))}"
+    )
 
 
 def gateway(landscape: Landscape) -> str:

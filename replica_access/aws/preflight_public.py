@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from replica_access.aws import network_acl
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked, PublicAccess, RouteTable, Subnet
-from replica_access.aws.network import Placement, private_subnets, route_table_of
+from replica_access.aws.network import Placement, is_open, private_subnets, route_table_of
 from replica_access.aws.network_acl import Network
 from replica_access.aws.preflight_network import another_group, gateway, not_checked
 from replica_access.model import Call, Change, Check
@@ -98,7 +98,7 @@ def _block_public_access(landscape: Landscape, placement: Placement, commands: C
     if isinstance(subnets, NotChecked):
         return not_checked(name, subnets)
     used = placement.group.subnets if placement.group else tuple(subnet.id for subnet in subnets)
-    closed = [each for each in subnets if each.id in used and not _is_open(each, landscape.vpc, access)]
+    closed = [each for each in subnets if each.id in used and not is_open(each, landscape.vpc, access)]
     if not closed:
         return Check(name, "ok", f"{where}, but not for these subnets")
     if isinstance(access.exclusions, NotChecked) and any(subnet.public_access is None for subnet in closed):
@@ -111,14 +111,6 @@ def _block_public_access(landscape: Landscape, placement: Placement, commands: C
     reasons = "; ".join(filter(None, (_insufficient(subnet, landscape.vpc, access) for subnet in closed)))
     detail = f"{where} closes {', '.join(subnet.id for subnet in closed)}"
     return Check(name, "problem", f"{detail} ({reasons})" if reasons else detail, fix)
-
-
-def _is_open(subnet: Subnet, vpc: str | None, access: PublicAccess) -> bool:
-    """Whether connections from outside reach `subnet`: by what it says itself, or by an exclusion in force."""
-    if subnet.public_access == "off":
-        return True
-    exclusions = () if isinstance(access.exclusions, NotChecked) else access.exclusions
-    return any(each.covers(subnet.id, vpc) and each.both_ways and each.in_force for each in exclusions)
 
 
 def _insufficient(subnet: Subnet, vpc: str | None, access: PublicAccess) -> str:

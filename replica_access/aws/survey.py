@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -21,7 +22,13 @@ from replica_access.aws.landscape import (
     Subnet,
     SubnetGroup,
 )
-from replica_access.aws.ownership import identifier, replica_identifier, source_identifier
+from replica_access.aws.ownership import (
+    as_mapping,
+    group_name,
+    identifier,
+    replica_identifier,
+    source_identifier,
+)
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, UsageError
 from replica_access.spec import Spec
@@ -49,7 +56,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
 
         primary_read = pool.submit(primary_instance, aws, spec)
         replica_read = pool.submit(replica_instance, aws, spec)
-        groups = begin(_subnet_groups, aws)
+        groups = begin(_subnet_groups, aws, replica_identifier(spec))
         security_groups = begin(survey_access.security_groups, aws, spec, replica_read)
         caller = begin(_caller, aws)
         quotas = begin(_quotas, aws)
@@ -65,6 +72,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         subnets = begin(_all, aws, Subnet.of, "DescribeSubnets", "Subnets", in_vpc)
         route_tables = begin(_all, aws, RouteTable.of, "DescribeRouteTables", "RouteTables", in_vpc)
         acls = begin(_all, aws, Acl.of, "DescribeNetworkAcls", "NetworkAcls", in_vpc)
+        siblings = begin(_siblings, aws, upstreams[0] if upstreams else primary, replica_identifier(spec))
         replica = replica_read.result()
         wanted_class = _wanted_class(spec, upstreams[0] if upstreams else primary, replica)
         offers = begin(_offers, aws, primary.version, wanted_class) if wanted_class else None
@@ -88,6 +96,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             quotas=quotas(),
             offers=offers() if offers is not None else None,
             upstreams=upstreams,
+            siblings=siblings(),
             prefix_lists=prefix_lists,
             rule_quota=rule_quota,
             group_quota=group_quota,
@@ -184,8 +193,24 @@ def _all(
     return tuple(map(of, aws.pages("ec2", operation, key, Filters=filters)))
 
 
-def _subnet_groups(aws: Aws) -> tuple[SubnetGroup, ...]:
-    return tuple(map(SubnetGroup.of, aws.pages("rds", "DescribeDBSubnetGroups", "DBSubnetGroups")))
+def _subnet_groups(aws: Aws, replica: str | None) -> tuple[SubnetGroup, ...]:
+    found = map(SubnetGroup.of, aws.pages("rds", "DescribeDBSubnetGroups", "DBSubnetGroups"))
+    ours = group_name(replica) if replica is not None else None
+    return tuple(
+        replace(group, tags=_or_not_checked(_tags, aws, group.arn)) if group.name == ours else group for group in found
+    )
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return as_mapping(aws.call("rds", "ListTagsForResource", ResourceName=arn)["TagList"])
+
+
+def _siblings(aws: Aws, source: Instance, replica: str | None) -> tuple[Instance, ...]:
+    names = [name for name in source.replicas if name != replica]
+    if not names:
+        return ()
+    filters = [{"Name": "db-instance-id", "Values": names}]
+    return tuple(map(Instance.of, aws.pages("rds", "DescribeDBInstances", "DBInstances", Filters=filters)))
 
 
 def _of_vpc(groups: tuple[SubnetGroup, ...] | NotChecked, vpc: str) -> tuple[SubnetGroup, ...] | NotChecked:

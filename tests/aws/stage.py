@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -168,8 +168,10 @@ def state(sandbox: Sandbox, replica: str) -> dict[str, Any]:
 
 
 def remove(sandbox: Sandbox, replica: str) -> None:
-    """Take the replica and its security group away, whatever there is of them."""
+    """Take the replica and its groups away, whatever there is of them."""
     sandbox.remove(replica)
     filters = [{"Name": "group-name", "Values": [f"replica-access-{replica}"]}]
     for group in sandbox.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
         sandbox.ec2.delete_security_group(GroupId=group["GroupId"])
+    with suppress(sandbox.rds.exceptions.DBSubnetGroupNotFoundFault):
+        sandbox.rds.delete_db_subnet_group(DBSubnetGroupName=f"replica-access-{replica}")

@@ -37,7 +37,13 @@ class Heard:
 
 
 @pytest.fixture(scope="module")
-def heard(account: Account) -> Heard:
+def heard(account: Account) -> Iterator[Heard]:
+    with half_private(account):
+        yield whole_runs(account)
+        account.forget()
+
+
+def whole_runs(account: Account) -> Heard:
     """Whole runs: from nothing, drift and its repair, looking at it, and what fails on the way."""
     heard = Heard()
     run, secrets = account.run, account.sandbox.client("secretsmanager")
@@ -66,6 +72,7 @@ def heard(account: Account) -> Heard:
             assert "scheduled for deletion" in str(run("check"))
             secrets.restore_secret(SecretId=secret)
     account.sandbox.remove(REPLICA)
+    spoil_subnet_group(account)
     spec = account.run.spec.read_text(encoding="utf-8")
     account.run.spec.write_text(
         spec.replace("deletion_protection = true", "deletion_protection = false"), encoding="utf-8"
@@ -73,6 +80,38 @@ def heard(account: Account) -> Heard:
     with account.sandbox.faults(fail={REPLICA: "incompatible-network"}), listening(account, heard.changing):
         assert "does not get ready by itself" in run("apply", "--yes").err
     return heard
+
+
+@contextmanager
+def half_private(account: Account) -> Iterator[None]:
+    """The primary's subnets are no longer all public, and there is another one that is."""
+    ec2 = account.sandbox.ec2
+    closed = public_subnets(account)[0]
+    filters = [{"Name": "association.subnet-id", "Values": [closed["SubnetIdentifier"]]}]
+    (table,) = ec2.describe_route_tables(Filters=filters)["RouteTables"]
+    (association,) = [each for each in table["Associations"] if each.get("SubnetId") == closed["SubnetIdentifier"]]
+    zone = closed["SubnetAvailabilityZone"]["Name"]
+    made = ec2.create_subnet(VpcId=account.sandbox.vpc, CidrBlock="10.20.200.0/24", AvailabilityZone=zone)
+    subnet = made["Subnet"]["SubnetId"]
+    another = ec2.associate_route_table(RouteTableId=table["RouteTableId"], SubnetId=subnet)["AssociationId"]
+    ec2.disassociate_route_table(AssociationId=association["RouteTableAssociationId"])
+    try:
+        yield
+    finally:
+        ec2.associate_route_table(RouteTableId=table["RouteTableId"], SubnetId=closed["SubnetIdentifier"])
+        ec2.disassociate_route_table(AssociationId=another)
+        ec2.delete_subnet(SubnetId=subnet)
+
+
+def public_subnets(account: Account) -> list[dict[str, Any]]:
+    found = account.sandbox.rds.describe_db_subnet_groups(DBSubnetGroupName="sandbox-public")["DBSubnetGroups"]
+    return list(found[0]["Subnets"])
+
+
+def spoil_subnet_group(account: Account) -> None:
+    """Let somebody put the subnets of the primary into the group that was made for the replica."""
+    subnets = [subnet["SubnetIdentifier"] for subnet in public_subnets(account)]
+    account.sandbox.rds.modify_db_subnet_group(DBSubnetGroupName=f"replica-access-{REPLICA}", SubnetIds=subnets)
 
 
 def done(ran: Ran) -> None:

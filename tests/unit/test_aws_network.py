@@ -13,13 +13,11 @@ from .aws_landscapes import (
     DENIED,
     EMPTY,
     MAIN_TABLE,
-    MIXED,
     OPEN_ACL,
     PRIVATE,
     PUBLIC,
     PUBLIC_TABLE,
     ZONES,
-    primary,
     problems,
     spec_of,
 )
@@ -68,36 +66,6 @@ def test_a_subnet_without_a_table_of_its_own_uses_the_main_one() -> None:
     detail = problems(landscape, spec_of(replica={"subnet_group": "same"}))["routes"].detail
     assert "subnet-2 (main route table rtb-main)" in detail
     assert "subnet-1" not in detail
-
-
-def test_one_private_subnet_is_enough_to_fail_and_is_named() -> None:
-    landscape = replace(primary(subnet_group="mixed", subnets=MIXED.subnets), subnet_groups=(MIXED,))
-    check = problems(landscape)["subnet group"]
-    assert "subnet-4" in check.detail
-    assert "subnet-1" not in check.detail
-    assert "aws rds create-db-subnet-group --db-subnet-group-name prod-public" in check.fix
-    assert "--subnet-ids subnet-1 subnet-2" in check.fix
-
-
-def test_auto_takes_another_group_that_is_public() -> None:
-    landscape = replace(primary(subnet_group="private", subnets=PRIVATE.subnets), subnet_groups=(PRIVATE, PUBLIC))
-    found = {check.name: check for check in checks(landscape, spec_of())}
-    assert found["subnet group"].outcome == "ok"
-    assert "public: not all subnets of the primary's private are public" in found["subnet group"].detail
-
-
-NOT_PUBLIC = primary(subnet_group="private", subnets=PRIVATE.subnets)
-
-
-@pytest.mark.parametrize("landscape", [replace(NOT_PUBLIC, subnet_groups=DENIED), replace(NOT_PUBLIC, subnets=DENIED)])
-def test_other_groups_that_may_not_be_seen_are_not_said_to_be_missing(landscape: Landscape) -> None:
-    assert "cannot be seen" in problems(landscape)["subnet group"].detail
-
-
-def test_a_public_group_in_one_zone_is_not_taken() -> None:
-    one_zone = replace(PUBLIC, subnets=("subnet-1",))
-    landscape = replace(primary(subnet_group="private", subnets=PRIVATE.subnets), subnet_groups=(PRIVATE, one_zone))
-    assert "subnet group" in problems(landscape)
 
 
 def test_a_group_that_is_named_but_missing_lists_those_that_exist() -> None:

@@ -18,6 +18,7 @@ from .aws_landscapes import (
     COMPLETE,
     DENIED,
     EMPTY,
+    MAIN_TABLE,
     MIXED,
     OUR_GROUP,
     OUR_TAGS,
@@ -162,7 +163,7 @@ def test_the_spec_decides_class_exposure_and_protection() -> None:
 
 def test_another_subnet_group_goes_with_the_arn_of_the_source_and_only_then() -> None:
     landscape = replace(primary(subnet_group="mixed", subnets=MIXED.subnets), subnet_groups=(MIXED, PUBLIC))
-    parameters = creation(landscape)
+    parameters = creation(landscape, spec_of(replica={"subnet_group": "public"}))
     assert parameters["DBSubnetGroupName"] == "public"
     assert parameters["SourceDBInstanceIdentifier"] == PRIMARY.arn
     same = creation(landscape, spec_of(replica={"subnet_group": "same"}))
@@ -268,7 +269,7 @@ def test_a_new_group_is_attached_to_a_replica_that_exists() -> None:
         replica(source=None),
         replace(EMPTY, security_groups=(replace(OUR_GROUP, tags={}),)),
         replace(EMPTY, security_groups=DENIED),
-        replace(primary(subnet_group="private", subnets=PRIVATE.subnets), subnet_groups=(PRIVATE,)),
+        replace(primary(subnet_group="private", subnets=PRIVATE.subnets), route_tables=(MAIN_TABLE,)),
     ],
     ids=["no tag", "another source", "promoted", "group without tag", "groups denied", "no public subnets"],
 )

@@ -51,9 +51,9 @@ def allowed(policy: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_what_is_made_is_made_by_its_name() -> None:
     found = allowed(permissions.provision(EVERYTHING, ACCOUNT))
-    assert found["rds:DescribeDBInstances"] == {"db:prod", "db:analytics"}
+    assert found["rds:DescribeDBInstances"] == {"db:*"}
     assert found["rds:ModifyDBInstance"] == {"db:analytics"}
-    assert found["rds:AddTagsToResource"] == {"db:analytics"}
+    assert found["rds:AddTagsToResource"] == {"db:analytics", "subgrp:replica-access-analytics"}
     assert found["rds:CreateDBInstanceReadReplica"] == {"db:prod", "db:analytics", "og:*", "pg:*", "subgrp:*"}
 
 

@@ -150,7 +150,10 @@ def test_another_subnet_group_goes_with_the_arn_of_the_source() -> None:
         subnet_groups=(PRIVATE, PUBLIC),
     )
     replica = properties(template(landscape=landscape), "Replica")
-    assert (replica["SourceDBInstanceIdentifier"], replica["DBSubnetGroupName"]) == (PRIMARY.arn, "public")
+    assert (replica["SourceDBInstanceIdentifier"], replica["DBSubnetGroupName"]) == (
+        PRIMARY.arn,
+        {"Ref": "SubnetGroup"},
+    )
 
 
 def test_the_template_warns_of_what_would_promote_the_replica() -> None:
