@@ -90,6 +90,7 @@ class Cluster:
 
     :param version: ``server_version_num``: 170010 for 17.10.
     :param patched_by_rds: the server is RDS's own build, which lets rds_superuser grant roles without ADMIN OPTION.
+    :param unmade: roles that are taken for not made yet: no name finds them, and what they own has its owner.
     """
 
     system_identifier: str
@@ -100,10 +101,11 @@ class Cluster:
     roles: Mapping[Oid, Role]
     memberships: tuple[Membership, ...]
     databases: Mapping[str, Database]
+    unmade: frozenset[Oid] = frozenset()
 
     @cached_property
     def _by_name(self) -> Mapping[str, Role]:
-        return {role.name: role for role in self.roles.values()}
+        return {role.name: role for role in self.roles.values() if role.oid not in self.unmade}
 
     @cached_property
     def _groups(self) -> Mapping[Oid, tuple[Oid, ...]]:

@@ -27,7 +27,7 @@ def foresee(desired: Desired, cluster: Cluster, request: Request) -> Cluster:
             roles[-number] = Role(-number, wanted.name, login=wanted.login)
             if cluster.version >= 160000 and not roles[cluster.admin].superuser:  # who makes a role administers it
                 memberships.append(Membership(-number, cluster.admin, cluster.admin, True, False, False))
-    oids = {role.name: role.oid for role in roles.values()}
+    oids = {role.name: role.oid for role in roles.values() if role.oid not in cluster.unmade}
     known = {(m.role, m.member) for m in memberships if m.inherit}
     for wanted in desired.roles:
         groups = (oids[group] for group in wanted.member_of if group in oids)
@@ -40,13 +40,9 @@ def foresee(desired: Desired, cluster: Cluster, request: Request) -> Cluster:
 
 
 def without(names: Iterable[str], cluster: Cluster) -> Cluster:
-    """Return `cluster` as if the roles `names` had never been made."""
-    gone = {role.oid for name in names if (role := cluster.role(name)) is not None}
-    return replace(
-        cluster,
-        roles={oid: role for oid, role in cluster.roles.items() if oid not in gone},
-        memberships=tuple(m for m in cluster.memberships if not {m.role, m.member} & gone),
-    )
+    """Return `cluster` as if the roles `names` were not made yet."""
+    unmade = frozenset(role.oid for name in names if (role := cluster.role(name)) is not None)
+    return replace(cluster, unmade=unmade, memberships=tuple(m for m in cluster.memberships if m.member not in unmade))
 
 
 def undeclared(desired: Desired, cluster: Cluster) -> Iterator[Membership]:

@@ -141,6 +141,19 @@ def test_what_the_admin_may_not_grant_stops_it_or_is_left_out(shop: Shop) -> Non
         shop.sql("DROP SCHEMA closed CASCADE")
 
 
+def test_what_a_reader_owns_has_its_owner_in_the_script_too(shop: Shop) -> None:
+    assert shop.run("apply", "--yes").status == 0
+    shop.sql("GRANT CREATE ON SCHEMA stock TO bi; CREATE TABLE sales.mine (); ALTER TABLE sales.mine OWNER TO bi")
+    try:
+        ran = psql(shop, exported(shop))
+        assert ran.returncode == 0, ran.stderr
+        plan = shop.run("plan", "--check")
+        assert plan.status == 3  # CREATE is more than a reader should have
+        assert plan.out.startswith("Taken away only with --allow-revoke")
+    finally:
+        shop.sql("DROP TABLE sales.mine; REVOKE CREATE ON SCHEMA stock FROM bi")
+
+
 def test_standard_output_has_the_script_alone(shop: Shop) -> None:
     shop.declare(databases='["shop", "tomorrow"]')
     ran = shop.run("export", "sql")
