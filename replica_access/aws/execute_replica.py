@@ -69,8 +69,15 @@ def _when_free(step: Step, operation: str, instance: str) -> None:
             if error.code != "InvalidDBInstanceState" or not step.left_s:
                 raise
             found = describe(step.aws, instance)
-            if found is None or found.status in TERMINAL:
+            if found is None:
                 raise
+            if found.status in TERMINAL | {"storage-full"}:
+                raise AwsError(
+                    f"{error.what.removesuffix('.')}: {found.identifier} is {found.status}.",
+                    "It does not leave that state by itself: `replica-access check` shows what to do.",
+                    call=error.call,
+                    code=error.code,
+                ) from None
             if found.status == "available":
                 unexplained += 1  # it may just have become free
             if unexplained > MAX_UNEXPLAINED:

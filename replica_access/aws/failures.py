@@ -23,11 +23,11 @@ REJECTED = frozenset(
         "InvalidClientTokenId",
         "InvalidSignatureException",
         "MissingAuthenticationToken",
-        "OptInRequired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
+NOT_OPTED_IN = frozenset({"OptInRequired", "SubscriptionRequiredException"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
 THROTTLED = frozenset(
     {
@@ -68,8 +68,27 @@ LOGIN_NEEDED = frozenset(
     }
 )
 
+_CHECK = "`replica-access check` shows what stands in the way."
+_SUBNET_GROUP = "Correct replica.subnet_group in the spec; "
+
 _FIXES: Mapping[str, str] = {
-    "DBSubnetGroupDoesNotCoverEnoughAZs": "Use a subnet group with subnets in two availability zones.",
+    "CertificateNotFound": "Correct the CA in the spec: `aws rds describe-certificates` lists them.",
+    "DBInstanceAlreadyExists": "Choose another replica.instance in the spec.",
+    "DBInstanceNotFound": f"Somebody has deleted or renamed it meanwhile. {_CHECK}",
+    "DBParameterGroupNotFound": "Somebody has deleted it meanwhile: run the same command again.",
+    "DBSubnetGroupDoesNotCoverEnoughAZs": f"{_SUBNET_GROUP}it needs subnets in two availability zones.",
+    "DBSubnetGroupNotAllowedFault": f"{_SUBNET_GROUP}`same` is the group of the source.",
+    "DBSubnetGroupNotFoundFault": f"{_SUBNET_GROUP}`aws rds describe-db-subnet-groups` lists them.",
+    "InvalidDBInstanceState": f"Wait until it is available, then run the same command again. {_CHECK}",
+    "InvalidDBSubnetGroupFault": f"{_SUBNET_GROUP}all replicas of a source are in one VPC.",
+    "InvalidParameterCombination": "RDS does not take these together: correct [replica] in the spec.",
+    "InvalidParameterValue": "Correct [replica] in the spec.",
+    "InvalidSubnet": f"{_SUBNET_GROUP}its subnets have to be there, and in one VPC.",
+    "NetworkTypeNotSupported": f"{_SUBNET_GROUP}it has no IPv6 addresses to give.",
+    "OptionGroupNotFoundFault": "Somebody has deleted the option group of the source meanwhile: give it another.",
+    "ProvisionedIopsNotAvailableInAZFault": "Use a subnet group in other zones, or run it again later.",
+    "StorageTypeNotSupported": f"Choose a replica.class that takes the storage of the source. {_CHECK}",
+    "VpcEncryptionControlViolationException": "The VPC wants traffic encrypted: choose a replica.class on Nitro.",
     "InstanceQuotaExceeded": "Delete an instance that nobody needs, or raise the quota in Service Quotas (rds).",
     "InsufficientDBInstanceCapacity": "Choose another replica.class, or run the same command again later.",
     "InvalidVPCNetworkStateFault": "`replica-access check` shows what the VPC lacks, and how to mend it.",
@@ -109,7 +128,7 @@ def explain(
 
 def is_passing(error: AwsError) -> bool:
     """Whether the same call may well succeed in a moment: throttled, unreachable, or AWS itself unwell."""
-    return error.code in THROTTLED | UNREACHABLE | UNWELL
+    return error.code in THROTTLED | UNREACHABLE | UNWELL or (error.code.isdigit() and error.code.startswith("5"))
 
 
 def _refused(error: ClientError, call: str, resource: str, region: str) -> AwsError:
@@ -118,30 +137,57 @@ def _refused(error: ClientError, call: str, resource: str, region: str) -> AwsEr
     about = f" on {resource}" if resource else ""
     if code in EXPIRED:
         return CredentialsError(f"The AWS credentials have expired ({code}).", _RENEW, call=call, code=code)
+    if code in NOT_OPTED_IN:
+        return CredentialsError(
+            f"The Region {region}, or this service in it, is not enabled for the account: {message} ({code}).",
+            f"Enable it (`aws account enable-region --region-name {region}`), or correct aws.region in the spec.",
+            call=call,
+            code=code,
+        )
     if code in REJECTED:
         return CredentialsError(
             f"AWS in {region} does not accept these credentials: {message} ({code}).",
-            "Check AWS_PROFILE or aws.profile, the keys, and that this machine's clock is right.",
+            "Check AWS_PROFILE or aws.profile, the keys, that this machine's clock is right, and that the Region is "
+            "enabled for the account: one that is not knows no credentials of it.",
             call=call,
             code=code,
         )
     if code in DENIED:
-        permission = _permission(message) or call
+        named = _permission(message)
+        also = f", and for {named}, which AWS names," if named not in {"", call} else ""
         return AccessDenied(
             f"AWS denied {call}{about}: {message}.",
-            f"Ask for the permission {permission}{about} and run the same command again.",
+            f"Ask for the permission {call}{about}{also} and run the same command again.",
             call=call,
             code=code,
         )
     if code in THROTTLED:
-        return AwsError(
-            f"AWS keeps throttling {call} ({code}).",
-            "Run the same command again in a minute: it goes on where it stopped.",
-            call=call,
-            code=code,
-        )
+        return AwsError(f"AWS keeps throttling {call}{about} ({code}).", _LATER, call=call, code=code)
+    if code in UNWELL:
+        return AwsError(f"AWS failed in {call}{about}: {message} ({code}).", _LATER, call=call, code=code)
+    if code in {"", "Unknown"} or code.isdigit():  # botocore found no code of AWS's in it
+        return no_answer(call, region, code)
     kind = NotFound if re.search(r"NotFound(Fault|Exception)?$", code) else AwsError
-    return kind(f"{call}{about} failed: {message} ({code}).", _FIXES.get(code, ""), call=call, code=code)
+    return kind(f"{call}{about} failed: {message} ({code}).", _FIXES.get(code, _AGAIN), call=call, code=code)
+
+
+def no_answer(call: str, region: str, code: str = "") -> AwsError:
+    """Return the error for an answer that AWS did not give: a proxy's, a login page's.
+
+    :param code: the HTTP status, where that is all there is.
+    """
+    status = f", but HTTP {code}" if code.isdigit() else ""
+    return AwsError(
+        f"{call}: what answers for AWS in {region} is not AWS{status}.",
+        "Something in between answers in its place: check AWS_ENDPOINT_URL and HTTPS_PROXY, and whether the network "
+        "wants a login first.",
+        call=call,
+        code=code or "NoAwsAnswer",
+    )
+
+
+_LATER = "Run the same command again in a minute: it goes on where it stopped."
+_AGAIN = "What is done by then stays: mend the cause, and the same command goes on from there."
 
 
 _RENEW = (

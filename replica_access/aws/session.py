@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
@@ -19,9 +19,10 @@ import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from replica_access import __version__
-from replica_access.aws.failures import explain
+from replica_access.aws.failures import explain, no_answer
 from replica_access.errors import AwsError, CredentialsError
 from replica_access.model import Token
 from replica_access.spec import Aws as Settings
@@ -30,6 +31,9 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 ATTEMPTS = 5
 CONNECTIONS = 10
+
+NO_ANSWER = (ResponseParserError, KeyError)
+"""What botocore's parsers raise where an answer is none of AWS's: a KeyError where it is XML of another kind."""
 
 # At DEBUG botocore logs the body of every request and answer, and a secret's value is in both.
 logging.getLogger("botocore").setLevel(logging.INFO)
@@ -44,7 +48,10 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._config = Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            # Repeating is safe: what reads changes nothing, and what makes something is made so that twice is as good
+            # as once (tags, tokens). Adaptive: the account shares its request rate with production's own automation,
+            # so once AWS throttles one of our eight threads, all slow down. A run that is throttled takes longer.
+            retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,
@@ -140,7 +147,18 @@ class Aws:
             answer: dict[str, Any] = method(**parameters)
         except (ClientError, BotoCoreError) as error:
             raise explain(error, service, operation, parameters, self.region) from None
+        except NO_ANSWER:
+            raise no_answer(f"{service}:{operation}", self.region) from None
+        self._require_aws(answer, service, operation)
         return answer
+
+    def _require_aws(self, answer: Mapping[str, Any], service: str, operation: str) -> None:
+        """Refuse an answer without the request id that AWS gives to each: botocore takes a login page for an empty one.
+
+        :raises AwsError: it is none of AWS's.
+        """
+        if not answer.get("ResponseMetadata", {}).get("RequestId"):
+            raise no_answer(f"{service}:{operation}", self.region)
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the entries below `key` of every page of `operation`'s answer.
@@ -150,9 +168,12 @@ class Aws:
         paginator = self.client(service).get_paginator(xform_name(operation))
         try:
             for page in paginator.paginate(**parameters):
+                self._require_aws(page, service, operation)
                 yield from page.get(key, ())
         except (ClientError, BotoCoreError) as error:
             raise explain(error, service, operation, parameters, self.region) from None
+        except NO_ANSWER:
+            raise no_answer(f"{service}:{operation}", self.region) from None
 
     def database_token(self, host: str, port: int, user: str) -> Token:
         """Return a token by which `user` may log in to the instance at `host`: signed here, without any call.

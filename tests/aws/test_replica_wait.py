@@ -23,6 +23,7 @@ from replica_access.errors import AccessDenied, CredentialsError, NotFound, Wait
 from .stage import Listener
 
 NAME = "prod-db-analytics"
+ANSWERED = {"ResponseMetadata": {"RequestId": "1", "HTTPStatusCode": 200}}
 
 
 @dataclass
@@ -57,7 +58,9 @@ class Script:
             "PendingModifiedValues": {},
         }
         instance = {"DBInstanceIdentifier": NAME, "DBInstanceStatus": status, **ready, **more}
-        self.stubber.add_response("describe_db_instances", {"DBInstances": [instance]}, {"DBInstanceIdentifier": NAME})
+        self.stubber.add_response(
+            "describe_db_instances", {"DBInstances": [instance], **ANSWERED}, {"DBInstanceIdentifier": NAME}
+        )
         return self
 
     def refuse(self, code: str) -> Script:
@@ -66,7 +69,9 @@ class Script:
 
     def events(self, *messages: str) -> Script:
         day = datetime(2026, 11, 23, tzinfo=UTC)
-        self.stubber.add_response("describe_events", {"Events": [{"Message": m, "Date": day} for m in messages]})
+        self.stubber.add_response(
+            "describe_events", {"Events": [{"Message": m, "Date": day} for m in messages], **ANSWERED}
+        )
         return self
 
     def wait(self, deadline_s: float = 3600, **wanted: Any) -> Instance:

@@ -33,7 +33,6 @@ def refused(code: str, message: str = "Because.", **parameters: str) -> AwsError
         ("InvalidGroup.NotFound", NotFound),
         ("DBInstanceAlreadyExists", AwsError),
         ("SomethingNew", AwsError),
-        ("", AwsError),
     ],
 )
 def test_the_code_decides(code: str, kind: type[AwsError]) -> None:
@@ -47,6 +46,25 @@ def test_a_denied_call_names_call_resource_and_permission() -> None:
     assert "rds:ModifyDBInstance on prod" in error.what
     assert "rds:AddTagsToResource" in error.fix
     assert "rds:ModifyDBInstance" in refused("AccessDenied", "No.").fix
+
+
+@pytest.mark.parametrize("code", ["503", "302", "Unknown", ""])
+def test_an_error_without_a_code_of_awss_is_not_awss(code: str) -> None:
+    error = refused(code, "<html>Welcome</html>")
+    assert "what answers for AWS in eu-west-1 is not AWS" in error.what
+    assert "html" not in str(error)
+    assert is_passing(error) == (code == "503")
+
+
+def test_a_region_that_is_not_enabled_is_named() -> None:
+    error = refused("OptInRequired")
+    assert isinstance(error, CredentialsError)
+    assert "aws account enable-region --region-name eu-west-1" in error.fix
+
+
+def test_a_code_is_never_read_out_of_the_words() -> None:
+    words = "User x is not authorized to perform: rds:Y. Throttling. ExpiredToken. DBInstanceNotFound"
+    assert type(refused("SomethingNew", words)) is AwsError
 
 
 def test_the_encoded_half_of_a_message_is_left_out() -> None:
