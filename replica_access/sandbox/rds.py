@@ -13,15 +13,15 @@ from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
-from moto.rds.models import DBSubnetGroup, rds_backends
+from moto.rds.models import DBInstance, DBSubnetGroup, rds_backends
 
-from replica_access.sandbox import interfaces
+from replica_access.sandbox import interfaces, rds_offers
 from replica_access.sandbox import rds_checks as refuse
 from replica_access.sandbox import rds_events as events
 from replica_access.sandbox import rds_jobs as jobs
 from replica_access.sandbox import site as servers
 from replica_access.sandbox.faults import Turn
-from replica_access.sandbox.rds_groups import Groups
+from replica_access.sandbox.rds_clusters import Clusters, refuse_replica_of_member
 from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
@@ -77,7 +77,7 @@ def turn(fault: Turn) -> None:
     raise LookupError(f"there is no instance {fault.instance}")
 
 
-class SandboxRDS(Groups):
+class SandboxRDS(Clusters):
     def __init__(self, site: Site, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.site = site
@@ -90,12 +90,18 @@ class SandboxRDS(Groups):
 
     def instance(self, identifier: str) -> Instance:
         """:param identifier: the name, in any case, or the ARN."""
-        return cast("Instance", self.find_db_from_id(identifier))
+        found = self.find_db_from_id(identifier)
+        if found.db_cluster_identifier is not None:
+            raise NotImplementedError("The sandbox only describes and deletes members of clusters.")
+        return cast("Instance", found)
 
     # -- instances: creation -------------------------------------------------------------------------------------------
 
-    def create_db_instance(self, db_kwargs: dict[str, Any]) -> Instance:
+    def create_db_instance(self, db_kwargs: dict[str, Any]) -> DBInstance:
         call = dict(db_kwargs)
+        if call.get("db_cluster_identifier"):
+            self._refuse_new_identifier(call)
+            return self.create_member(call)
         if call.get("manage_master_user_password"):
             call["master_user_password"] = secrets.token_urlsafe(24)
         return self.create_on(call, partial(self._make_primary, call))
@@ -126,6 +132,11 @@ class SandboxRDS(Groups):
 
     def create_db_instance_read_replica(self, db_kwargs: dict[str, Any]) -> Instance:
         call = dict(db_kwargs)
+        if not call.get("source_db_instance_identifier"):
+            raise NotImplementedError("The sandbox makes no replicas of clusters.")
+        found = self.find_db_from_id(call["source_db_instance_identifier"])
+        if found.db_cluster_identifier is not None:
+            refuse_replica_of_member(found)
         source = self.instance(call["source_db_instance_identifier"])
         self._refuse_new_identifier(call)
         refuse.parameter_group_for_replica(call)
@@ -148,6 +159,11 @@ class SandboxRDS(Groups):
         refuse.quota_reached(self.databases)
 
     def _new_instance(self, call: dict[str, Any], group: DBSubnetGroup, source: Instance | None = None) -> Instance:
+        rds_offers.unknown_certificate_authority(call)
+        rds_offers.unusable_monitoring(call, None)
+        types = call.get("enable_cloudwatch_logs_exports") or []
+        rds_offers.unknown_log_types({"EnableLogTypes": types}, call["engine_version"])
+        rds_offers.not_orderable(call)
         if not call.get("vpc_security_group_ids"):
             default = self.ec2.get_default_security_group(group.vpc_id)
             call["vpc_security_group_ids"] = [default.id] if default else []
@@ -167,6 +183,9 @@ class SandboxRDS(Groups):
     def modify_db_instance(self, db_instance_identifier: str, db_kwargs: dict[str, Any]) -> Instance:
         instance, call = self.instance(db_instance_identifier), dict(db_kwargs)
         refuse.unavailable(instance)
+        rds_offers.unknown_certificate_authority(call)
+        rds_offers.unusable_monitoring(call, instance.monitoring_role_arn)
+        rds_offers.unknown_log_types(call.get("cloudwatch_logs_export_configuration") or {}, instance.engine_version)
         refuse.password_of_replica(call, instance)
         refuse.backups_off_with_replicas(call, instance)
         refuse.unsupported_changes(call)
@@ -244,7 +263,9 @@ class SandboxRDS(Groups):
         final_db_snapshot_identifier: str | None = None,
         skip_final_snapshot: bool | None = False,
         delete_automated_backups: bool | None = True,  # noqa: ARG002  (there are none)
-    ) -> Instance:
+    ) -> DBInstance:
+        if self.is_member(db_instance_identifier):
+            return super().delete_db_instance(db_instance_identifier, None, skip_final_snapshot=True)
         instance = self.instance(db_instance_identifier)
         refuse.deletion(instance, final_db_snapshot_identifier, skip=bool(skip_final_snapshot))
         if final_db_snapshot_identifier:

@@ -36,6 +36,11 @@ NOT_MODELLED = (
 )
 
 
+def taken_cluster(name: str, clusters: Collection[str]) -> None:
+    if name in clusters:
+        raise RDSClientError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
+
+
 def missing_resource(arn: str) -> NoReturn:
     """Nothing is there under this ARN, whose sixth part says what kind of thing it would be."""
     kind, name = arn.split(":")[5:7]

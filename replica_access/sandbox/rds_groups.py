@@ -30,7 +30,9 @@ class Groups(RDSBackend):
 
     @property
     def instances(self) -> Collection[Instance]:
-        return cast("Collection[Instance]", self.databases.values())  # nothing else is ever made here
+        """Those with a server of their own, which members of clusters have not."""
+        found = [database for database in self.databases.values() if database.db_cluster_identifier is None]
+        return cast("Collection[Instance]", found)
 
     def _get_resource_for_tagging(self, arn: str) -> Any:
         found = super()._get_resource_for_tagging(arn)

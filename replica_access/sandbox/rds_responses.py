@@ -12,17 +12,12 @@ from moto.rds import urls as moto_urls
 from moto.rds.responses import RDSResponse
 
 from replica_access.sandbox import rds_checks as refuse
+from replica_access.sandbox import rds_logs
 from replica_access.sandbox.rds import SandboxRDS
+from replica_access.sandbox.rds_offers import CERTIFICATE_AUTHORITIES, INSTANCE_CLASSES, LICENSE, LOG_TYPES
 from replica_access.sandbox.site import Site
 
 __all__ = ["Urls"]
-
-INSTANCE_CLASSES = (
-    *(f"db.t4g.{size}" for size in ("micro", "small", "medium", "large", "xlarge", "2xlarge")),
-    *(f"db.{family}.{size}" for family in ("m6g", "m7g", "r6g", "r7g") for size in ("large", "xlarge", "2xlarge")),
-)
-CERTIFICATE_AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
-LOG_TYPES = ("postgresql", "upgrade", "iam-db-auth-error")
 
 
 class Responses(RDSResponse):
@@ -56,6 +51,7 @@ class Responses(RDSResponse):
                 "ExportableLogTypes": list(LOG_TYPES),
                 "SupportsLogExportsToCloudwatchLogs": True,
                 "SupportsReadReplica": True,
+                "SupportsCertificateRotationWithoutRestart": True,
                 "SupportedCACertificateIdentifiers": list(CERTIFICATE_AUTHORITIES),
                 "Status": "available",
             }
@@ -70,22 +66,27 @@ class Responses(RDSResponse):
 
     def describe_orderable_db_instance_options(self) -> ActionResult:
         wanted_class = self.params.get("DBInstanceClass")
+        license_model, vpc = self.params.get("LicenseModel"), self.params.get("Vpc")
         matches = self.params.get("Engine") == "postgres" and self.params.get("EngineVersion") in (
             None,
             self.site.installation.version,
         )
+        matches = matches and license_model in (None, LICENSE) and vpc in (None, True)
         options = [
             {
                 "Engine": "postgres",
                 "EngineVersion": self.site.installation.version,
                 "DBInstanceClass": name,
-                "LicenseModel": "postgresql-license",
+                "LicenseModel": LICENSE,
                 "AvailabilityZones": [{"Name": f"{self.region}{zone}"} for zone in "abc"],
                 "MultiAZCapable": True,
                 "ReadReplicaCapable": True,
                 "Vpc": True,
                 "StorageType": "gp3",
+                "SupportsEnhancedMonitoring": True,
                 "SupportsIAMDatabaseAuthentication": True,
+                "SupportsPerformanceInsights": True,
+                "SupportsStorageEncryption": True,
                 "SupportedNetworkTypes": ["IPV4"],
             }
             for name in INSTANCE_CLASSES
@@ -127,6 +128,14 @@ class Responses(RDSResponse):
         everything = bool(self.params.get("ResetAllParameters", not wanted))
         group = self.rds.reset_db_parameter_group(self.params["DBParameterGroupName"], wanted, everything=everything)
         return ActionResult({"DBParameterGroupName": group.name})
+
+    def describe_db_log_files(self) -> ActionResult:
+        server = self.rds.instance(self.params["DBInstanceIdentifier"]).server
+        return ActionResult(self._page("DescribeDBLogFiles", rds_logs.summary(server, self.params)))
+
+    def download_db_log_file_portion(self) -> ActionResult:
+        server = self.rds.instance(self.params["DBInstanceIdentifier"]).server
+        return ActionResult(rds_logs.portion(server, self.params))
 
     def describe_events(self) -> ActionResult:
         return ActionResult(self._page("Events", self.rds.describe_events(**self.params)))
