@@ -23,6 +23,7 @@ MAX_INSTANCES = 40
 MAX_REPLICAS, MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 15, 5, 3
 VALID_IDENTIFIER = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
 VALID_GROUP_NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,254}(?<!-)", re.IGNORECASE)
+VALID_FAMILY = re.compile(r"(postgres|aurora-postgresql)(9\.[3-6]|1[0-9])")
 VALID_CLASS = re.compile(r"db\.[a-z]+[0-9]+[a-z0-9-]*\.(micro|small|medium|large|[0-9]*xlarge)")
 VALID_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, quotation mark, / and @
 MODIFIABLE = ("available", "backing-up")
@@ -333,6 +334,12 @@ def invalid_group_name(value: str) -> None:
             "contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
             "consecutive hyphens.",
         )
+
+
+def no_family(value: str) -> None:
+    """A family that RDS has; the sandbox knows the parameters of its own only."""
+    if not VALID_FAMILY.fullmatch(value):
+        raise RDSClientError("InvalidParameterValue", f"Invalid DB parameter group family: {value}")
 
 
 def unknown_family(family: str, known: str) -> None:

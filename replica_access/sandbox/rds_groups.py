@@ -105,7 +105,7 @@ class Groups(RDSBackend):
     def create_db_parameter_group(self, db_parameter_group_kwargs: dict[str, Any]) -> DBParameterGroup:
         call = dict(db_parameter_group_kwargs)
         refuse.invalid_group_name(call["db_parameter_group_name"])
-        refuse.unknown_family(call["db_parameter_group_family"], self.site.family)
+        refuse.no_family(call["db_parameter_group_family"])
         call["db_parameter_group_name"] = call["db_parameter_group_name"].lower()
         return super().create_db_parameter_group(call)
 
