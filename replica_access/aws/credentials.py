@@ -14,6 +14,9 @@ from replica_access.errors import AwsError, CredentialsError
 from replica_access.model import Login
 from replica_access.spec import Spec
 
+OWN_SOURCES = frozenset({"PGPASSWORD", "PGPASSFILE", "PGSERVICE"})
+"""libpq's variables by which somebody says that they have a password of their own."""
+
 
 def primary_login(
     aws: Aws,
@@ -25,19 +28,20 @@ def primary_login(
 ) -> Login:
     """Return how to log in to `primary` as the admin.
 
-    The password comes from ``primary.admin_secret`` (Secrets Manager, in RDS's own form), from IAM, or else from
-    libpq's own sources: PGPASSWORD, pgpass file, service file.
+    The password comes from ``primary.admin_secret`` (Secrets Manager, in RDS's own form), from IAM, from libpq's own
+    sources where the environment names one, from the secret in which RDS keeps a password that it manages, or else
+    from the pgpass file in its usual place.
 
     :param directory: where the spec is: relative file names in it mean files there.
     :raises NotFound: there is no such secret.
     :raises UsageError: no certificates to verify the server with.
     """
     parameters = dict(login_to(aws, spec, primary, directory=directory, environment=environment).parameters)
-    if spec.primary.admin_secret is not None:
-        kept = read(aws, spec.primary.admin_secret)
+    if secret := _admin_secret(spec, primary, environment):
+        kept = read(aws, secret)
         if kept is None:
             raise CredentialsError(
-                f"There is no secret {spec.primary.admin_secret} in {aws.region} for the admin's password.",
+                f"There is no secret {secret} in {aws.region} for the admin's password.",
                 'Correct primary.admin_secret in the spec; it holds {"username": …, "password": …}, as RDS writes it.',
             )
         user, password = kept.user or primary.master_user, kept.password
@@ -49,6 +53,13 @@ def primary_login(
     if "PGUSER" not in environment and "PGSERVICE" not in environment:
         parameters["user"] = primary.master_user
     return Login(primary.identifier, parameters, spec.primary.database)
+
+
+def _admin_secret(spec: Spec, primary: Instance, environment: Mapping[str, str]) -> str | None:
+    """Return the secret that has the admin's password, if one has; by default RDS's own, where RDS manages it."""
+    if spec.primary.admin_secret is not None or spec.primary.auth == "iam":
+        return spec.primary.admin_secret
+    return None if OWN_SOURCES & environment.keys() else primary.managed_secret or None
 
 
 def login_to(

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from replica_access import passwords
-from replica_access.aws import credentials, ownership, plan, preflight, preflight_plan, secret_store, survey
+from replica_access.aws import (
+    credentials,
+    ownership,
+    plan,
+    plan_secrets,
+    preflight,
+    preflight_plan,
+    secret_store,
+    survey,
+)
 from replica_access.aws.adoption import not_ours, without_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.execute import execute
@@ -14,7 +25,7 @@ from replica_access.aws.landscape import Instance
 from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
 from replica_access.aws.trial import try_calls
-from replica_access.errors import NotOurs, UsageError
+from replica_access.errors import AccessDenied, AwsError, NotOurs, UsageError
 from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
 from replica_access.progress import Progress
 from replica_access.spec import Spec
@@ -52,7 +63,7 @@ class RdsHosting:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
         landscape = survey.read(self.aws, self.spec)
         today = datetime.now(UTC).date()
-        planned = plan.plan(landscape, self.spec, today, request)
+        planned = self._with_secrets(plan.plan(landscape, self.spec, today, request), landscape.replica)
         wanted = planned.allowed(request)  # what will not be taken away needs no permission
         verdicts = try_calls(self.aws, preflight_plan.triable(wanted))
         checks = (
@@ -111,6 +122,9 @@ class RdsHosting:
 
     def execute(self, change: Change, progress: Progress) -> None:
         """Carry out one change of the plan that `look` made, and wait until it holds."""
+        if change.call is not None and change.call.operation == "PutSecretValue":
+            self._update_secret(change.call.parameters["SecretId"])
+            return
         execute(self.aws, change, self._outputs, progress, self.timeout_s)
 
     def password(self, user: str) -> Secret | None:
@@ -141,6 +155,36 @@ class RdsHosting:
             instance=instance.identifier,
             tags=ownership.tags(instance.identifier),
         )
+
+    def _with_secrets(self, planned: Plan, replica: Instance | None) -> Plan:
+        """Return `planned` with what brings our secrets' endpoints up to date, once there is a replica."""
+        name = ownership.replica_identifier(self.spec)
+        if name is None or planned.blocked:
+            return planned
+        kept: dict[str, secret_store.Kept] = {}
+        for secret in self._secrets():
+            # what cannot be read is a problem of logging in, and is told there
+            with suppress(AwsError):
+                if (found := secret_store.read(self.aws, secret)) is not None:
+                    kept[secret] = found
+        follow = (each for each in plan_secrets.follow(kept, replica, name) if self._may_be_ours(each.object))
+        return replace(planned, changes=(*planned.changes, *follow))
+
+    def _may_be_ours(self, secret: str) -> bool:
+        try:
+            return secret_store.is_ours(self.aws, secret)
+        except AccessDenied:  # for whoever only looks; `apply` is stopped by it
+            return True
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the secrets that users of the spec have in Secrets Manager, with the users."""
+        named = {self.spec.secret_of(name): name for name, user in self.spec.users.items() if user.auth == "password"}
+        return {secret: user for secret, user in named.items() if not passwords.is_file(secret)}
+
+    def _update_secret(self, secret: str) -> None:
+        user = self._secrets()[secret]
+        if (password := self.password(user)) is not None:  # otherwise it went meanwhile, and a new one is made anyway
+            self.store_password(user, password)
 
     def _primary_instance(self) -> Instance:
         if self._primary is None:

@@ -33,6 +33,7 @@ class Instance:
 
     :param status: ``available``, ``creating`` and so on (RDS user guide, "Viewing Amazon RDS DB instance status").
     :param host: of the endpoint; ``None`` until there is one.
+    :param managed_secret: the ARN of the secret in which RDS keeps the master password, where it manages that.
     :param backup_days: the backup retention period; 0 where automated backups are off.
     :param source: the identifier of the instance that this one is a read replica of.
     :param cluster: the Aurora or Multi-AZ DB cluster that it is a member of, or is a replica of.
@@ -54,6 +55,7 @@ class Instance:
     port: int | None = None
     master_user: str = ""
     managed_password: bool = False
+    managed_secret: str = ""
     backup_days: int = 0
     cluster: str | None = None
     source: str | None = None
@@ -91,6 +93,7 @@ class Instance:
             port=endpoint.get("Port"),
             master_user=found.get("MasterUsername", ""),
             managed_password="MasterUserSecret" in found,
+            managed_secret=found.get("MasterUserSecret", {}).get("SecretArn", ""),
             backup_days=found.get("BackupRetentionPeriod", 0),
             cluster=found.get("DBClusterIdentifier") or found.get("ReadReplicaSourceDBClusterIdentifier"),
             source=identifier(source) if source else None,

@@ -24,11 +24,16 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "replica-access")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a secret holds; `user` and `host` are empty where it names none."""
+    """What a secret holds; `user`, `host` and `port` are empty where it names none.
+
+    :param version: the id of the version that holds it.
+    """
 
     user: str
     password: Secret
     host: str = ""
+    port: int | None = None
+    version: str = ""
 
 
 def read(aws: Aws, secret_id: str) -> Kept | None:
@@ -44,7 +49,16 @@ def read(aws: Aws, secret_id: str) -> Kept | None:
         raise _doomed(aws, secret_id, error) from None
     try:
         value = json.loads(answer["SecretString"])
-        return Kept(str(value.get("username", "")), Secret(value["password"]), str(value.get("host", "")))
+        password, port = value["password"], value.get("port")
+        if not isinstance(password, str):
+            raise TypeError
+        return Kept(
+            str(value.get("username", "")),
+            Secret(password),
+            str(value.get("host", "")),
+            int(port) if port is not None else None,
+            str(answer.get("VersionId", "")),
+        )
     except (KeyError, ValueError, AttributeError, TypeError):
         raise AwsError(
             f'The secret {secret_id} is not of RDS\'s form: {{"username": …, "password": …}}.',
@@ -75,7 +89,8 @@ def store_password(
 ) -> None:
     """Keep the `password` of `user` in `secret_id`; doing it twice changes nothing.
 
-    The token of each call follows from its content, so that a call whose answer was lost can be repeated.
+    The token of each call follows from its content and from the version that it replaces, so that a call whose answer
+    was lost can be repeated; by its content alone, going back to a former value would count as a repetition too.
 
     :raises NotOurs: there is a secret of that name, with another content and without our tag.
     """
@@ -90,20 +105,19 @@ def store_password(
             "dbInstanceIdentifier": instance,
         }
     )
-    version = {"SecretString": value, "ClientRequestToken": str(uuid.uuid5(_NAMESPACE, f"{secret_id}\0{value}"))}
+    kept = read(aws, secret_id)
     creation = {
-        **version,
+        **_version(secret_id, value),
         "Description": f"PostgreSQL login {user} on {instance}, made by replica-access",
         "Tags": as_list(tags),
     }
-    kept = read(aws, secret_id)
     if kept is not None and (kept.user, kept.password) == (user, password):
         # somebody else's secret that serves is left alone; ours follows the replica to a new endpoint
-        if kept.host == host or not _is_ours(aws, secret_id):
+        if (kept.host, kept.port) == (host, port) or not is_ours(aws, secret_id):
             return
     elif kept is None and _create(aws, secret_id, creation):
         return
-    elif not _is_ours(aws, secret_id):
+    elif not is_ours(aws, secret_id):
         tag = Commands(aws.region).secret(
             "tag-resource", "--secret-id", secret_id, "--tags", f"Key={MANAGED_TAG},Value={MANAGED_VALUE}"
         )
@@ -111,7 +125,13 @@ def store_password(
             f"The secret {secret_id} exists already and does not carry our tag.",
             f"Name another one in the spec (users.NAME.secret), or hand this one over: {tag}",
         )
+    version = _version(secret_id, value, kept.version if kept is not None else "")
     aws.call("secretsmanager", "PutSecretValue", SecretId=secret_id, **version)
+
+
+def _version(secret_id: str, value: str, replaced: str = "") -> dict[str, str]:
+    token = uuid.uuid5(_NAMESPACE, "\0".join((secret_id, value, *([replaced] if replaced else []))))
+    return {"SecretString": value, "ClientRequestToken": str(token)}
 
 
 def _create(aws: Aws, secret_id: str, creation: Mapping[str, Any]) -> bool:
@@ -125,7 +145,8 @@ def _create(aws: Aws, secret_id: str, creation: Mapping[str, Any]) -> bool:
     return True
 
 
-def _is_ours(aws: Aws, secret_id: str) -> bool:
+def is_ours(aws: Aws, secret_id: str) -> bool:
+    """Whether `secret_id`, which exists, carries our tag."""
     found = aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
     return is_managed(as_mapping(found.get("Tags", ())))
 

@@ -12,7 +12,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
 from replica_access.errors import ConnectionFailed, DatabaseError, LockTimeout
-from replica_access.model import Login
+from replica_access.model import Login, Token
 from replica_access.names import legible, shown
 from replica_access.postgres.queries import load
 
@@ -143,7 +143,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"PAM authentication failed",
-        "The IAM token was refused: check rds_iam, rds-db:connect and the instance's IAM flag.",
+        'The server takes an IAM token of this user, and no password: write auth = "iam" in the spec.',
     ),
     (r"certificate verify failed|root certificate file|sslrootcert", "Give the server's CA with sslrootcert."),
     (r"server certificate for .* does not match host name", "Connect by the endpoint's own name."),
@@ -165,12 +165,21 @@ _REASONS: tuple[tuple[str, str], ...] = (
 )
 
 
+_REFUSED_LOGIN = "PAM authentication failed|password authentication failed|pg_hba.conf rejects connection"
+_IAM_ADVICE = (
+    "The IAM token was refused: the user must be a member of rds_iam, IAM authentication switched on at that instance, "
+    "and rds-db:connect allowed to whoever signs, on that instance's resource id and that user."
+)
+
+
 def connection_failed(error: psycopg.Error, login: Login, database: str) -> ConnectionFailed:
     """Return `error` as a sentence on the server, the database, the server's reason, and the way on."""
     reason = legible(_reason(str(error)))
     fix = next(
         (advice for pattern, advice in _REASONS if re.search(pattern, str(error))), "Check the server and the network."
     )
+    if isinstance(login.password, Token) and re.search(_REFUSED_LOGIN, str(error)):
+        fix = _IAM_ADVICE
     user = login.parameters.get("user")
     who = f" as {shown(user)}" if user else ""
     return ConnectionFailed(

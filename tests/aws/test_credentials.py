@@ -214,6 +214,14 @@ def test_a_new_endpoint_is_written_beside_the_same_password(aws: StoppableAws, s
     assert json.loads(found)["host"] == "moved.example"
 
 
+def test_a_value_that_was_kept_before_can_be_kept_again(aws: StoppableAws, sandbox: Sandbox, secret: str) -> None:
+    for password, host in (("first", "a"), ("second", "a"), ("first", "a"), ("first", "b"), ("first", "a")):
+        keep(aws, secret, password, host=host)
+        found = json.loads(sandbox.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+        assert (found["password"], found["host"]) == (password, host)
+    assert versions(sandbox, secret) == 5
+
+
 def test_a_call_whose_answer_was_lost_is_repeated_without_harm(
     aws: StoppableAws, sandbox: Sandbox, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
