@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,6 +27,7 @@ from replica_access.aws.trial import try_calls
 from replica_access.errors import AccessDenied, AwsError, NotOurs, UsageError
 from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
 from replica_access.progress import Progress
+from replica_access.side_by_side import in_each
 from replica_access.spec import Spec
 
 
@@ -161,14 +161,16 @@ class RdsHosting:
         name = ownership.replica_identifier(self.spec)
         if name is None or planned.blocked:
             return planned
-        kept: dict[str, secret_store.Kept] = {}
-        for secret in self._secrets():
-            # what cannot be read is a problem of logging in, and is told there
-            with suppress(AwsError):
-                if (found := secret_store.read(self.aws, secret)) is not None:
-                    kept[secret] = found
+        found = in_each(list(self._secrets()), self._kept)
+        kept = {secret: each for secret, each in found.items() if each is not None}
         follow = (each for each in plan_secrets.follow(kept, replica, name) if self._may_be_ours(each.object))
         return replace(planned, changes=(*planned.changes, *follow))
+
+    def _kept(self, secret: str) -> secret_store.Kept | None:
+        try:
+            return secret_store.read(self.aws, secret)
+        except AwsError:  # a problem of logging in, which is told there
+            return None
 
     def _may_be_ours(self, secret: str) -> bool:
         try:

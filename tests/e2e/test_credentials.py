@@ -216,17 +216,23 @@ def test_what_is_printed_for_one_who_logs_in_by_iam_works_and_says_for_how_long(
         assert session.execute(WHO).fetchone() == ("ana", "app", True)
 
 
+def token(account: Account, instance: str, **credentials: str) -> str:
+    """A token for ``ana``, signed as this program does."""
+    endpoint = account.sandbox.instance(instance)["Endpoint"]
+    environment = {name: value for name, value in account.run.environment.items() if name.startswith("AWS_")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**environment, **credentials}.items():
+            patch.setenv(name, value)
+        session = Aws.open(Settings(region=account.sandbox.status.region))
+        signed = session.database_token(endpoint["Address"], endpoint["Port"], "ana").reveal()
+        session.close()
+    return signed
+
+
 def test_iam_lets_nobody_in_on_the_primary(declared: Account) -> None:
     """Neither by a token for it, nor by one that was signed for the replica."""
-    primary = declared.sandbox.instance()["Endpoint"]
-    aws = {name: value for name, value in declared.run.environment.items() if name.startswith("AWS_")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in aws.items():
-            patch.setenv(name, value)
-        session = Aws.open(Settings(region=declared.sandbox.status.region))
-        token = session.database_token(primary["Address"], primary["Port"], "ana").reveal()
-        session.close()
-    for password in (token, declared.run("--format", "json", "connect", "ana", "--with-password").document["password"]):
+    for_replica = declared.run("--format", "json", "connect", "ana", "--with-password").document["password"]
+    for password in (token(declared, "prod-db"), for_replica):
         with pytest.raises(psycopg.OperationalError, match='user "ana"'):
             declared.sandbox.connect(user="ana", password=password)
 
@@ -328,6 +334,43 @@ def test_the_admin_by_iam(provisioned: Account) -> None:
     with sandbox.connect(password=token) as admin:
         admin.execute("REVOKE rds_iam FROM master GRANTED BY master")
     assert provisioned.run("plan", "--check").status == 0
+
+
+@contextmanager
+def signer(account: Account, policy: str) -> Iterator[dict[str, str]]:
+    """The environment of an IAM user with this policy and no other."""
+    iam = account.sandbox.client("iam")
+    iam.create_user(UserName="ana")
+    iam.put_user_policy(UserName="ana", PolicyName="connect", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="ana")["AccessKey"]
+    try:
+        yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    finally:
+        iam.delete_access_key(UserName="ana", AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(UserName="ana", PolicyName="connect")
+        iam.delete_user(UserName="ana")
+
+
+def test_the_exported_policy_opens_the_replica_and_not_the_primary(provisioned: Account) -> None:
+    """Though the primary takes tokens too, and takes one of hers that is signed by somebody who may."""
+    sandbox = provisioned.sandbox
+    if not sandbox.instance()["IAMDatabaseAuthenticationEnabled"]:
+        sandbox.rds.modify_db_instance(
+            DBInstanceIdentifier="prod-db", EnableIAMDatabaseAuthentication=True, ApplyImmediately=True
+        )
+        sandbox.follow("prod-db")
+    provisioned.declare(ADMIN, more=READERS)
+    exported = provisioned.run("export", "iam-policy", "--for", "connect", "ana")
+    assert exported.status == 0, exported
+
+    def log_in_to_the_primary(**credentials: str) -> None:
+        sandbox.connect(user="ana", password=token(provisioned, "prod-db", **credentials)).close()
+
+    with signer(provisioned, exported.out) as ana:
+        assert provisioned.psql("ana", **ana).out == "ana|app|t\n"
+        with pytest.raises(psycopg.OperationalError, match='PAM authentication failed for user "ana"'):
+            log_in_to_the_primary(**ana)
+    log_in_to_the_primary()
 
 
 def test_from_the_secret_that_rds_manages(provisioned: Account) -> None:

@@ -45,6 +45,8 @@ def commands(account: Account, plain: Program) -> Iterator[tuple[str, Ran]]:
     for command in (
         *(["init", *PROVISION[1:]], ["-vv", "plan"], ["plan", "--sql"], ["plan", "--out", "saved.json"]),
         *(["-vv", "apply", "--yes"], ["-vv", "verify"], ["--format", "json", "verify"]),
+        *(["connect", "bi", "--url"], ["--format", "json", "connect", "bi"]),
+        ["-vv", "connect", "bi", "--", "-Xc", "SELECT pg_sleep(0.3)"],
     ):
         yield " ".join(command), run(*command)
     account.sandbox.client("secretsmanager").create_secret(
@@ -73,10 +75,11 @@ def test_no_password_is_anywhere_but_where_it_belongs(account: Account, tmp_path
         "reader in a file": kept.read_text(encoding="utf-8").strip(),
         "guessed": GUESSED,
     }
-    assert [ran.status for ran in done.values()] == [0] * 7 + [1] * 3 + [0]
+    assert [ran.status for ran in done.values()] == [0] * 10 + [1] * 3 + [0]
     assert len(set(secrets.values())) == 5
     assert min(map(len, secrets.values())) >= 16
-    assert any(b"pg_basebackup" in each for each in arguments) or not Path("/proc").is_dir()
+    for program in (b"pg_basebackup", b"psql\0--dbname"):
+        assert any(program in each for each in arguments) or not Path("/proc").is_dir()
     assert "SCRAM-SHA-256$" in (directory / "instances" / "prod-db" / "postgres.log").read_text(encoding="utf-8")
 
     places = {f"output of {name}": (ran.out + ran.err).encode() for name, ran in done.items()}
