@@ -36,12 +36,14 @@ class Sandbox:
     status: SandboxStatus
     clients: dict[str, Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
-        if service not in self.clients:
-            session: Any = boto3.Session("sandbox", "sandbox", region_name=self.status.region)
+    def client(self, service: str, region: str | None = None) -> Any:
+        """:param region: another than the sandbox's own."""
+        key = f"{service} {region}" if region else service
+        if key not in self.clients:
+            session: Any = boto3.Session("sandbox", "sandbox", region_name=region or self.status.region)
             once = Config(retries={"total_max_attempts": 1})
-            self.clients[service] = session.client(service, endpoint_url=self.status.endpoint_url, config=once)
-        return self.clients[service]
+            self.clients[key] = session.client(service, endpoint_url=self.status.endpoint_url, config=once)
+        return self.clients[key]
 
     @property
     def rds(self) -> Any:

@@ -38,7 +38,7 @@ __all__ = ["ACCOUNT", "PRIMARY", "REGION"]
 
 log = logging.getLogger("replica_access.sandbox")
 
-ACCOUNT, REGION = "123456789012", "ap-southeast-2"
+ACCOUNT, REGION = "123456789012", site.HOME_REGION
 PRIMARY, MASTER, SECRET = "prod-db", "master", "prod-db/master"
 LOOPBACK = "127.0.0.1/32"
 AVAILABLE_SECONDS = 30.0
@@ -231,6 +231,7 @@ def answering(place: Site) -> Iterator[dict[str, Any]]:
             status=lambda: describe(place, server.port),
             faults=place.faults,
             turn=rds.turn,
+            visit=visit,
             token=token,
         )
     )
@@ -240,6 +241,16 @@ def answering(place: Site) -> Iterator[dict[str, Any]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def visit(region: str) -> None:
+    """Give a Region its network when somebody first comes there, as somebody would have made it."""
+    from moto.ec2.models import ec2_backends
+
+    from replica_access.sandbox import network, rds
+
+    if region != REGION:
+        network.build(ec2_backends[ACCOUNT][region], rds.backend(ACCOUNT, region))
 
 
 def enforce_security_groups() -> None:
@@ -265,6 +276,7 @@ def describe(place: Site, port: int) -> dict[str, Any]:
             {
                 "instance": instance.db_instance_identifier,
                 "role": "replica" if instance.is_replica else "primary",
+                "region": instance.region,
                 "source": instance.source_db_instance_identifier,
                 "status": instance.status,
                 "host": instance.server.host,

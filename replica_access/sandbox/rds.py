@@ -23,6 +23,7 @@ from replica_access.sandbox import site as servers
 from replica_access.sandbox.faults import Turn
 from replica_access.sandbox.rds_clusters import Clusters, refuse_replica_of_member
 from replica_access.sandbox.rds_instances import Instance, inherited_by_replica
+from replica_access.sandbox.rds_regions import NOT_INHERITED, refuse_unusable_key
 from replica_access.sandbox.server import PostgresServer
 from replica_access.sandbox.site import Site
 
@@ -124,7 +125,7 @@ class SandboxRDS(Clusters):
         return instance
 
     def _make_primary(self, call: dict[str, Any]) -> PostgresServer:
-        name, master = call["db_instance_identifier"].lower(), call["master_username"]
+        name, master = self._directory(call), call["master_username"]
         server = servers.make_primary(self.site, name, master=master, password=call["master_user_password"])
         if database := call.get("db_name"):
             servers.create_database(server, database, master)
@@ -140,18 +141,30 @@ class SandboxRDS(Clusters):
         source = self.instance(call["source_db_instance_identifier"])
         self._refuse_new_identifier(call)
         refuse.parameter_group_for_replica(call)
-        refuse.presigned_url(call)
         refuse.unfit_source(source)
         refuse.too_many_replicas(source.replicas, source.level + 1)
         group = self.subnet_group(call["db_subnet_group_name"]) if call.get("db_subnet_group_name") else None
-        refuse.subnet_group_for_replica(call, group, [self.databases[name] for name in source.replicas])
-        call = inherited_by_replica(source) | {key: value for key, value in call.items() if value is not None}
+        refuse.subnet_group_for_replica(call, group, [one for one in self.instances if one.source is source])
+        inherited = inherited_by_replica(source)
+        if source.region == self.region_name:
+            refuse.presigned_url(call)
+            group = group or source.db_subnet_group
+        else:
+            refuse_unusable_key(call, source, self.account_id, self.region_name)
+            inherited = {name: value for name, value in inherited.items() if name not in NOT_INHERITED}
+            group = group or self.subnet_group("default")
+        call = inherited | {key: value for key, value in call.items() if value is not None}
         refuse.unknown_instance_class(call["db_instance_class"])
-        instance = self._new_instance(call | {"backup_retention_period": 0}, group or source.db_subnet_group, source)
+        instance = self._new_instance(call | {"backup_retention_period": 0}, group, source)
         source.add_replica(instance)
-        make = partial(servers.make_replica, self.site, instance.db_instance_identifier, jobs.running(source))
+        make = partial(servers.make_replica, self.site, self._directory(call), jobs.running(source))
         instance.work(partial(jobs.provision, self, instance, make))
         return instance
+
+    def _directory(self, call: dict[str, Any]) -> str:
+        """The name of a new instance's directory: names are unique in a Region only."""
+        name = call["db_instance_identifier"].lower()
+        return name if self.region_name == servers.HOME_REGION else f"{self.region_name}.{name}"
 
     def _refuse_new_identifier(self, call: dict[str, Any]) -> None:
         refuse.invalid_identifier(call["db_instance_identifier"])
@@ -273,7 +286,7 @@ class SandboxRDS(Clusters):
         instance.become("delete-precheck")
         for name in instance.replicas:  # RDS makes them instances of their own
             replica = self.instance(name)
-            replica.work(partial(jobs.promote, self, replica, 1))
+            replica.work(partial(jobs.promote, cast("SandboxRDS", replica.backend), replica, 1))
         instance.work(partial(jobs.delete, self, instance))
         return instance
 

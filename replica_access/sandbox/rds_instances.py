@@ -83,7 +83,7 @@ class Instance(DBInstance):
         self.performance_insights_enabled = bool(call.get("enable_performance_insights"))
         self.source = source
         self.is_replica = source is not None
-        self.source_db_instance_identifier = source.db_instance_identifier if source else None
+        self.source_db_instance_identifier = self._name_of(source) if source else None
         # A replica on RDS has its source's port, and a rule for it is written before the replica exists. Here all share
         # one address, so the replica listens elsewhere, and a rule for the source's port opens it nevertheless.
         self.nominal_ports = {call["port"]} if call.get("port") else source.ports if source else set()
@@ -91,11 +91,19 @@ class Instance(DBInstance):
         self.parameter_status = "in-sync"
         # What its server has of its parameter group; a replica starts with what its source has.
         self.in_force: dict[str, str] = dict(source.in_force) if source else {}
-        self.group_in_force: str = source.group_in_force if source else self.db_parameter_groups()[0].name
+        here = source is not None and source.region == self.region
+        self.group_in_force: str = source.group_in_force if source and here else self.db_parameter_groups()[0].name
         self.groups_being_added: set[str] = set()
         self.let_in: dict[str, Any] | None = None  # what pg_hba.conf says
         self.gate: Gate | None = None
         self.master_takes_tokens = False
+
+    def _name_of(self, other: DBInstance) -> str:
+        """How the description of this instance names another: across Regions, by ARN."""
+        return str(other.db_instance_identifier if other.region == self.region else other.db_instance_arn)
+
+    def remove_replica(self, replica: DBInstance) -> None:
+        self.replicas.remove(self._name_of(replica))
 
     # -- what DescribeDBInstances shows --------------------------------------------------------------------------------
 

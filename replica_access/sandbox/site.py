@@ -18,7 +18,19 @@ from replica_access.sandbox.gate import Gatekeeper
 from replica_access.sandbox.hba import IamUsers, hba_lines
 from replica_access.sandbox.server import PostgresServer
 
-__all__ = ["Site", "create_database", "make_primary", "make_replica", "open_to", "prepare", "set_password"]
+__all__ = [
+    "HOME_REGION",
+    "Site",
+    "create_database",
+    "make_primary",
+    "make_replica",
+    "open_to",
+    "prepare",
+    "set_password",
+]
+
+
+HOME_REGION = "ap-southeast-2"  # where the primary is
 
 
 @dataclass(frozen=True, slots=True)

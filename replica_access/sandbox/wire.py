@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -33,6 +34,7 @@ __all__ = ["Application", "listen"]
 log = logging.getLogger(__name__)
 
 DIRECTING = (STATUS_PATH, FAULTS_PATH, CALLS_PATH)
+HAVE_NETWORKS = ("ec2", "rds")
 CALLS_KEPT = 20_000
 WOULD_HAVE_SUCCEEDED = "Request would have succeeded, but DryRun flag is set."
 
@@ -49,6 +51,7 @@ class Application:
     :param status: the document behind ``STATUS_PATH``.
     :param faults: asked about each call; what ``FAULTS_PATH`` shows and replaces.
     :param turn: makes an instance take on a status.
+    :param visit: called with the Region of a call that is the first there.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Application:
         status: Callable[[], dict[str, Any]],
         faults: Injector,
         turn: Callable[[Turn], None],
+        visit: Callable[[str], None],
         token: str,
     ) -> None:
         self.services = DomainDispatcherApplication(create_backend_app)
@@ -67,6 +71,7 @@ class Application:
         self.status = status
         self.faults = faults
         self.turn = turn
+        self.visit = cache(visit)
         self.token = token
         self.calls: deque[RecordedCall] = deque(maxlen=CALLS_KEPT)
 
@@ -108,6 +113,8 @@ class Application:
 
         :raises Lost: nobody gets the answer.
         """
+        if call.service in HAVE_NETWORKS:
+            self.visit(call.region)
         fate: Refusal | When | None = None
         if self.faults.concerns(call):
             for turn in self.faults.turns_before(call):
