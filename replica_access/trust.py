@@ -128,7 +128,8 @@ def require_trusted(login: Login) -> None:
 
     A server that is not one host and port, or that answers in a way that libpq will know better, is left to libpq.
 
-    :raises ConnectionFailed: nobody answers, or the certificate is not the one to expect: says what of it.
+    :raises ConnectionFailed: nobody answers, there is nothing to verify with, or the certificate is not the one to
+        expect: says what of it.
     """
     parameters = login.parameters
     host, mode = parameters.get("host", ""), parameters.get("sslmode", "")
@@ -142,8 +143,10 @@ def require_trusted(login: Login) -> None:
             context.load_default_certs()
         else:
             context.load_verify_locations(root)
-    except (ssl.SSLError, OSError):
-        return  # libpq says which file it is that it cannot use
+    except ssl.SSLError:
+        raise _unusable(login, f"{root} holds no certificates in PEM") from None
+    except OSError as error:
+        raise _unusable(login, f"{root}, to verify it with, cannot be read: {error.strerror}") from None
     try:
         _shake_hands(parameters.get("hostaddr") or host, int(parameters.get("port") or 5432), host, context)
     except ssl.SSLCertVerificationError as error:
@@ -155,6 +158,11 @@ def require_trusted(login: Login) -> None:
             f"{legible(login.server)}: nobody answers at {legible(host)}: {error.strerror or error}.",
             "Check that this machine's address is allowed (network.allow of the spec), and that it may get out there.",
         ) from None
+
+
+def _unusable(login: Login, why: str) -> ConnectionFailed:
+    fix = "Name the file with the certificate of the server's authority: sslrootcert of the dsn or of [primary]."
+    return ConnectionFailed(f"{legible(login.server)}: {why}.", fix)
 
 
 def _shake_hands(address: str, port: int, name: str, context: ssl.SSLContext) -> None:

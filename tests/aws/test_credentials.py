@@ -21,6 +21,7 @@ from replica_access.aws.secret_store import read_password, store_password
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotOurs, UsageError
 from replica_access.model import Login, Secret
 from replica_access.postgres.connect import connect
+from replica_access.sandbox.faults import LostAnswer
 from tests.sandbox_fixtures import Sandbox
 
 from .stage import StoppableAws, deny, opened, spec_of
@@ -220,6 +221,18 @@ def test_a_value_that_was_kept_before_can_be_kept_again(aws: StoppableAws, sandb
         found = json.loads(sandbox.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
         assert (found["password"], found["host"]) == (password, host)
     assert versions(sandbox, secret) == 5
+
+
+@pytest.mark.parametrize("acts", [True, False], ids=["acted", "did nothing"])
+def test_no_lost_answer_makes_a_second_version(aws: StoppableAws, sandbox: Sandbox, secret: str, acts: bool) -> None:
+    """botocore repeats the call by itself; so may a run that was stopped, which reads first."""
+    for operation, password, number in (("CreateSecret", "first", 1), ("PutSecretValue", "second", 2)):
+        lost = LostAnswer(f"secretsmanager:{operation}", acts=acts)
+        with sandbox.faults(lose=(lost,)), sandbox.recording() as heard:
+            keep(aws, secret, password)
+        assert [call.answered for call in heard if call.operation == operation] == [False, True]
+        assert versions(sandbox, secret) == number
+        assert read_password(aws, secret) == Secret(password)
 
 
 def test_a_call_whose_answer_was_lost_is_repeated_without_harm(

@@ -291,6 +291,16 @@ def test_certificates_of_another_authority(granted: Shop, tmp_path: Path) -> Non
     assert_refused(granted.run("verify"), 1, *told)
 
 
+def test_a_file_of_certificates_that_is_none(granted: Shop, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    spec = granted.run.spec
+    spec.write_text(spec.read_text(encoding="utf-8").replace(str(granted.server.bundle), str(other)))
+    for told in (f"{other}, to verify it with, cannot be read: No such file", f"{other} holds no certificates in PEM"):
+        for ran in (psql(granted, "bi"), granted.run("verify")):
+            assert_refused(ran, 1, "localhost", told, "sslrootcert of the dsn")
+        other.touch()
+
+
 def test_nobody_answers(granted: Shop, replicas: tuple[PostgresServer, PostgresServer]) -> None:
     spec = granted.run.spec
     spec.write_text(spec.read_text(encoding="utf-8").replace(f"port={replicas[0].port}", "port=1"))
