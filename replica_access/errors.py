@@ -160,5 +160,10 @@ class Incomplete(Error):
 
 
 class Interrupted(Error):
-    def __init__(self) -> None:
-        super().__init__("Interrupted.", "Nothing is half done: run the same command again to go on.")
+    """Somebody has pressed Ctrl-C.
+
+    :param fix: where something else goes on by itself, what does and how to follow it.
+    """
+
+    def __init__(self, fix: str = "Nothing is half done: run the same command again to go on.") -> None:
+        super().__init__("Interrupted.", fix)

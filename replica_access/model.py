@@ -167,6 +167,7 @@ class Change:
     :param undo: statements, last one first; empty where there is nothing to undo by SQL.
     :param takes: empty where nothing is taken away.
     :param late: done after the databases: a privilege that others replace goes when those are there.
+    :param interrupts: whether sessions on the server end while it is done: a reboot, a change of class.
     :param depth: how many grants lie between the owner and what is taken away: it goes before what it depends on.
     """
 
@@ -183,6 +184,7 @@ class Change:
     run_as: str | None = None
     takes: Takes = ""
     late: bool = False
+    interrupts: bool = False
     depth: int = 0
 
     @property

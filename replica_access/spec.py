@@ -102,7 +102,12 @@ class Primary(_Table):
         return self
 
 
+LogType = Literal["iam-db-auth-error", "postgresql", "upgrade"]
+
+
 class Replica(_Table):
+    """The replica. On RDS, what is ``None`` is left as it is."""
+
     instance: InstanceId | None = None
     dsn: Dsns | None = None
     source: InstanceId | None = None
@@ -112,11 +117,24 @@ class Replica(_Table):
     parameters: Mapping[str, str] = Field(default_factory=dict)
     deletion_protection: bool = True
     iam_authentication: bool = False
+    ca_certificate: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
+    log_exports: tuple[LogType, ...] = ("postgresql", "upgrade")
+    monitoring_interval: Literal[0, 1, 5, 10, 15, 30, 60] | None = None
+    monitoring_role: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/.+$")
+    performance_insights: bool | None = None
     tags: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _addressed(self) -> Replica:
         _check_address(self.instance, self.dsn)
+        return self
+
+    @model_validator(mode="after")
+    def _monitored(self) -> Replica:
+        if self.monitoring_interval and self.monitoring_role is None:
+            raise ValueError("monitoring_interval needs monitoring_role, the ARN of a role that RDS may use for it")
+        if self.monitoring_role is not None and not self.monitoring_interval:
+            raise ValueError("monitoring_role does nothing without a monitoring_interval of 1 to 60 seconds")
         return self
 
 

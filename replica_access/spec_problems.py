@@ -28,9 +28,11 @@ _WRONG_FORMS: Mapping[str, str] = {
 
 _WRONG_NAMES: Mapping[str, str] = {
     "account": "no account; write its twelve digits in quotes",
+    "ca_certificate": "no certificate authority; write rds-ca-rsa2048-g1",
     "class": "no class of instances; write db.r6g.large",
     "prefix_list": "no prefix list; write pl-0123456789abcdef0",
     "instance": "neither an identifier of an RDS instance nor an ARN",
+    "monitoring_role": "no ARN of a role; write arn:aws:iam::123456789012:role/rds-monitoring-role",
     "region": "no Region; write ap-southeast-2",
     "settings": "no name of a parameter",
 }

@@ -14,6 +14,13 @@ from tomlkit.items import AoT, Table
 
 from replica_access.errors import UsageError
 
+ANALYTICS = (
+    "By default a query is cancelled after 30 s when it stands in the way of replay. With these, the primary keeps",
+    "rows that queries here still need, and its tables bloat meanwhile; and replay waits up to 15 min for a query, so",
+    "that others read older data. A smaller delay (in ms) gives fresher data and more cancelled queries.",
+)
+"""What the parameters of a replica for analytics cost whom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -112,6 +119,11 @@ def _add_rds(document: tomlkit.TOMLDocument, wishes: Wishes) -> None:
         {"instance": wishes.replica or _analytics_name(wishes.instance or ""), "publicly_accessible": True}
     )
     replica.add("deletion_protection", True)
+    for line in ANALYTICS:
+        replica.add(tomlkit.comment(line))
+    parameters = tomlkit.inline_table()
+    parameters.update({"hot_standby_feedback": "1", "max_standby_streaming_delay": "900000"})
+    replica.add("parameters", parameters)
     document.add("replica", replica)
     rules = tomlkit.aot()
     for cidr in wishes.allow:

@@ -211,12 +211,12 @@ def apply(
         lack by then is done.
     """
     done: list[Change] = []
-    doing: str | None = None
+    doing: Change | None = None
     try:
         if outlook.around.changes:
             progress.stage("changing AWS")
         for change in outlook.around.changes:
-            doing = change.id
+            doing = change
             hosting.execute(change, progress)
             done.append(change)
             progress.done(change.summary)
@@ -225,10 +225,19 @@ def apply(
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
         notes = tuple(_end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
     except Error as error:
-        return Applied(tuple(done), failed=doing, error=error)
+        return Applied(tuple(done), failed=doing.id if doing else None, error=error)
     except KeyboardInterrupt:
-        return Applied(tuple(done), failed=doing, error=Interrupted())
+        return Applied(tuple(done), failed=doing.id if doing else None, error=_interrupted(doing))
     return Applied(tuple(done), proof=proof, notes=notes)
+
+
+def _interrupted(doing: Change | None) -> Interrupted:
+    """Say how to go on: what RDS has been asked for, it does without us."""
+    if doing is None or doing.call is None or doing.call.service != "rds":
+        return Interrupted()
+    return Interrupted(
+        f"RDS goes on with {doing.object} by itself: run the same command again, and it waits on from there."
+    )
 
 
 def _change_primary(

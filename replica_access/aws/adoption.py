@@ -78,6 +78,15 @@ def foreign_group(group: SecurityGroup, replica: str, commands: Commands) -> Blo
     )
 
 
+def foreign_parameter_group(group: str, arn: str, replica: str, commands: Commands) -> BlockedObject:
+    tag = commands.rds("add-tags-to-resource", "--resource-name", arn, "--tags", tag_word(replica))
+    return BlockedObject(
+        group,
+        f"{group} is a parameter group that does not carry our tag",
+        f"Delete it when nobody needs it, or hand it over: {tag}",
+    )
+
+
 def tag_word(replica: str) -> str:
     """Return our tag as commands take it."""
     return f"Key={REPLICA_TAG},Value={replica}"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replica_access.aws import execute_access, execute_mend, execute_replica, execute_subnets
+from replica_access.aws import execute_access, execute_mend, execute_parameters, execute_replica, execute_subnets
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.errors import AwsError
@@ -32,6 +32,11 @@ CARRY_OUT: Mapping[str, Callable[[Step], None]] = {
     "ModifyDBInstance": execute_replica.modify,
     "DescribeDBInstances": execute_replica.wait,
     "ModifyVpcAttribute": execute_mend.modify_vpc,
+    "AddTagsToResource": execute_replica.tag,
+    "CreateDBParameterGroup": execute_parameters.create_group,
+    "ModifyDBParameterGroup": execute_parameters.set_parameters,
+    "ResetDBParameterGroup": execute_parameters.reset_parameters,
+    "RebootDBInstance": execute_parameters.reboot,
 }
 """How each operation that a plan may ask for is carried out."""
 

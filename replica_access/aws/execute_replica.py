@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from replica_access.aws import reboots
 from replica_access.aws.adoption import not_ours
 from replica_access.aws.commands import Commands
+from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import identifier
 from replica_access.aws.readiness import TERMINAL, differences
 from replica_access.aws.replica import duration
@@ -23,7 +29,7 @@ def create_replica(step: Step) -> None:
     name = step.parameters["DBInstanceIdentifier"]
     source = identifier(step.parameters["SourceDBInstanceIdentifier"])
     try:
-        _when_free(step, "CreateDBInstanceReadReplica", source)
+        call_when_free(step, "CreateDBInstanceReadReplica", source)
     except AwsError as error:
         if error.code != "DBInstanceAlreadyExists":
             raise
@@ -52,14 +58,31 @@ def wait(step: Step) -> None:
 def modify(step: Step) -> None:
     """Change the replica, once it lets itself be changed, and wait until that shows."""
     name = step.parameters["DBInstanceIdentifier"]
-    _when_free(step, "ModifyDBInstance", name)
-    step.wait(name, wanted=step.parameters)
+    group = step.parameters.get("DBParameterGroupName")
+    if group is not None and (found := describe(step.aws, name)) is not None and group in found.parameter_groups:
+        step.wait(name)  # attached by an earlier call of ours, and perhaps rebooted already
+        return
+    call_when_free(step, "ModifyDBInstance", name)
+    step.wait(name, lacks=partial(_first_difference, step.parameters), settling=True)
+    if group is not None:
+        reboots.wait_until_due(step, name)
 
 
-def _when_free(step: Step, operation: str, instance: str) -> None:
+def _first_difference(parameters: Mapping[str, Any], found: Instance) -> str | None:
+    return next(iter(differences(found, parameters)), None)
+
+
+def tag(step: Step) -> None:
+    """Put tags on the replica. Others stay."""
+    step.aws.call("rds", "AddTagsToResource", **step.parameters)
+
+
+def call_when_free(step: Step, operation: str, instance: str, *, under_way: str = "") -> None:
     """Call `operation`, which needs `instance` to be available, again while that is busy with something else.
 
     RDS gives one code for an instance that is busy and for one that will never do, so its own state decides.
+
+    :param under_way: the status that says that an earlier call, whose answer was lost, is being carried out.
     """
     unexplained = 0
     while True:
@@ -78,6 +101,8 @@ def _when_free(step: Step, operation: str, instance: str) -> None:
                     call=error.call,
                     code=error.code,
                 ) from None
+            if found.status == under_way:
+                return
             if found.status == "available":
                 unexplained += 1  # it may just have become free
             if unexplained > MAX_UNEXPLAINED:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Self
 
+from replica_access.aws.engine import EngineVersion
 from replica_access.aws.ownership import as_mapping, identifier
+from replica_access.aws.parameters import ParameterGroups
 from replica_access.aws.rules import GROUPS_PER_INSTANCE, RULES_PER_GROUP, PrefixList, SecurityGroup
 
 
@@ -39,9 +41,10 @@ class Instance:
     :param cluster: the Aurora or Multi-AZ DB cluster that it is a member of, or is a replica of.
     :param security_groups: group id -> ``active``, ``adding``, ``removing``.
     :param replication: the statuses of the read replication; empty on a primary, and early in a replica's creation.
-    :param pending: what a modification has not yet brought about.
-    :param applying: whether a parameter group is just being applied.
     :param dual_stack: whether it has IPv6 addresses too.
+    :param parameter_groups: name -> ``in-sync``, ``applying``, ``pending-reboot``.
+    :param monitoring_interval: of Enhanced Monitoring, in seconds; 0 where it is off.
+    :param pending: what a modification has not yet brought about, by name: it may wait for the maintenance window.
     """
 
     identifier: str
@@ -63,13 +66,18 @@ class Instance:
     publicly_accessible: bool = False
     deletion_protection: bool = False
     iam_authentication: bool = False
+    parameter_groups: Mapping[str, str] = field(default_factory=dict)
+    certificate_authority: str | None = None
+    log_exports: tuple[str, ...] = ()
+    monitoring_interval: int = 0
+    monitoring_role: str | None = None
+    performance_insights: bool = False
     vpc: str | None = None
     subnet_group: str | None = None
     subnets: tuple[str, ...] = ()
     security_groups: Mapping[str, str] = field(default_factory=dict)
     replication: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    applying: bool = False
+    pending: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     storage_gib: int = 0
     storage_type: str = ""
@@ -101,6 +109,15 @@ class Instance:
             publicly_accessible=found.get("PubliclyAccessible", False),
             deletion_protection=found.get("DeletionProtection", False),
             iam_authentication=found.get("IAMDatabaseAuthenticationEnabled", False),
+            parameter_groups={
+                entry["DBParameterGroupName"]: entry.get("ParameterApplyStatus", "")
+                for entry in found.get("DBParameterGroups", ())
+            },
+            certificate_authority=found.get("CACertificateIdentifier"),
+            log_exports=tuple(sorted(found.get("EnabledCloudwatchLogsExports", ()))),
+            monitoring_interval=found.get("MonitoringInterval", 0),
+            monitoring_role=found.get("MonitoringRoleArn"),
+            performance_insights=found.get("PerformanceInsightsEnabled", False),
             vpc=group.get("VpcId"),
             subnet_group=group.get("DBSubnetGroupName"),
             subnets=tuple(subnet["SubnetIdentifier"] for subnet in group.get("Subnets", ())),
@@ -108,10 +125,7 @@ class Instance:
                 entry["VpcSecurityGroupId"]: entry.get("Status", "") for entry in found.get("VpcSecurityGroups", ())
             },
             replication=tuple(entry.get("Status", "") for entry in found.get("StatusInfos", ())),
-            pending=tuple(sorted(found.get("PendingModifiedValues", {}))),
-            applying=any(
-                group.get("ParameterApplyStatus") == "applying" for group in found.get("DBParameterGroups", ())
-            ),
+            pending=found.get("PendingModifiedValues", {}),
             tags=as_mapping(found.get("TagList", ())),
             storage_gib=found.get("AllocatedStorage", 0),
             storage_type=found.get("StorageType", ""),
@@ -344,6 +358,8 @@ class Landscape:
     :param offers: of the class that the replica would get; ``None`` where there is none to get.
     :param siblings: the other replicas of the source, in this Region.
     :param upstreams: the replicas between the primary and ours, the nearest to ours first; for a cascading replica.
+    :param engine: what RDS offers for the replica's version; ``None`` where there shall be no replica.
+    :param parameter_groups: ``None`` where none of ours is wanted, and the replica has none.
     """
 
     region: str
@@ -367,6 +383,8 @@ class Landscape:
     prefix_lists: Mapping[str, PrefixList | NotChecked] = field(default_factory=dict)
     rule_quota: int | NotChecked = RULES_PER_GROUP
     group_quota: int | NotChecked = GROUPS_PER_INSTANCE
+    engine: EngineVersion | NotChecked | None = None
+    parameter_groups: ParameterGroups | NotChecked | None = None
 
     @property
     def source(self) -> Instance:

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping
 from replica_access.spec import Allow, Spec
 
 REPLICA_TAG = "replica-access"
-"""On the replica, its security group and the group's rules; the value is the replica's identifier."""
+"""On the replica, its groups and the rules of its security group; the value is the replica's identifier."""
 
 MANAGED_TAG = "managed-by"
 MANAGED_VALUE = "replica-access"
 """On everything that we make, secrets included; IAM policies can condition on it."""
+
+BASE_TAG = "based-on"
+"""On our parameter group: the one that the replica would have without us, and whose values ours has too."""
 
 MAX_DESCRIPTION = 255
 
@@ -48,7 +51,7 @@ def source_identifier(spec: Spec) -> str:
 
 
 def group_name(replica: str) -> str:
-    """Return the name of the security group of `replica`, and of its subnet group where it has one of its own."""
+    """Return the name of the security group of `replica`, and of its own subnet group and parameter group."""
     return f"replica-access-{replica}"
 
 

@@ -120,6 +120,7 @@ SEEN_ANYWHERE = (
     "ec2:DescribeVpcBlockPublicAccessExclusions",
     "ec2:DescribeVpcBlockPublicAccessOptions",
     "rds:DescribeAccountAttributes",
+    "rds:DescribeDBEngineVersions",
     "rds:DescribeOrderableDBInstanceOptions",
 )
 """None of these can be allowed for some resources only; they are allowed in one Region."""
@@ -143,6 +144,10 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
     if own := _own_subnet_group(spec, account):
         yield _statement("SeeOurSubnetGroup", "rds:ListTagsForResource", own)
     yield _statement("SeeAccountAndNetwork", SEEN_ANYWHERE, "*", equal={"aws:RequestedRegion": account.region})
+    if spec.replica is not None and spec.replica.parameters:
+        # of our group, and of the one that it is based on, whatever its name
+        actions = ("rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:ListTagsForResource")
+        yield _statement("SeeParameters", actions, account.arn("rds", "pg:*"))
     yield _statement("SeeVpc", "ec2:DescribeVpcAttribute", account.arn("ec2", "vpc/*"))
     # A rule that somebody adds may name any list: one of AWS's own, too, or one that another account shares.
     lists = f"arn:{account.partition}:ec2:{account.region}:*:prefix-list/*"
@@ -203,6 +208,14 @@ def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Stateme
     if own := _own_subnet_group(spec, account):
         actions = ("rds:AddTagsToResource", "rds:CreateDBSubnetGroup", "rds:ModifyDBSubnetGroup")
         yield _statement("MakeSubnetGroup", actions, own)
+    if spec.replica is not None and spec.replica.parameters:
+        group = account.arn("rds", f"pg:{group_name(name)}")
+        changes = ("rds:CreateDBParameterGroup", "rds:ModifyDBParameterGroup", "rds:ResetDBParameterGroup")
+        yield _statement("ChangeParameters", (*changes, "rds:AddTagsToResource", "rds:ModifyDBInstance"), group)
+        yield _statement("RebootReplica", "rds:RebootDBInstance", replica)
+    if spec.replica is not None and spec.replica.monitoring_role is not None:
+        to_whom = {"iam:PassedToService": "monitoring.rds.amazonaws.com"}
+        yield _statement("LetRdsMonitor", "iam:PassRole", spec.replica.monitoring_role, equal=to_whom)
     yield _statement("RdsLooks", LOOKED_AT_BY_RDS, "*", equal={"aws:RequestedRegion": account.region})
     yield _statement("AskWhatHappened", "rds:DescribeEvents", "*", equal={"aws:RequestedRegion": account.region})
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from replica_access.aws import ownership
-from replica_access.aws.landscape import Instance, Landscape
+from replica_access.aws import ownership, settings
+from replica_access.aws.engine import EngineVersion
+from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.network import place
-from replica_access.model import Call, Change, Pending, Takes
+from replica_access.model import BlockedObject, Call, Change, Pending, Takes
 from replica_access.spec import Replica, Spec
 
 _MOVE = "is in {}; RDS moves no instance within its VPC: delete the replica, and the next run makes it where it belongs"
-
-EXPORTED_LOGS = ("postgresql", "upgrade")
 
 
 def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str, group_ids: tuple[str, ...]) -> Change:
     """Plan the replica with everything explicit: what is left out here is inherited from the source, or refused.
 
     No parameter group (refused for PostgreSQL), no KMS key (always the source's in one Region), no storage settings
-    (inherited; RDS refuses many combinations), no port and no minor-version policy (inherited), and no certificate
-    authority: the account's default is the one that RDS keeps valid.
+    (inherited; RDS refuses many combinations), no port and no minor-version policy (inherited). Where the spec names no
+    certificate authority, the account's default is the one that RDS keeps valid.
     """
     source, placement = landscape.source, place(landscape, wanted)
     parameters: dict[str, Any] = {
@@ -33,9 +32,16 @@ def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str,
         "EnableIAMDatabaseAuthentication": wants_iam(spec),
         "DeletionProtection": wanted.deletion_protection,
         "CopyTagsToSnapshot": True,
-        "EnableCloudwatchLogsExports": list(EXPORTED_LOGS),
+        "EnableCloudwatchLogsExports": list(wanted.log_exports),
         "Tags": ownership.as_list(ownership.tags(name, wanted.tags)),
     }
+    if wanted.ca_certificate is not None:
+        parameters["CACertificateIdentifier"] = wanted.ca_certificate
+    if wanted.monitoring_interval:
+        parameters["MonitoringInterval"] = wanted.monitoring_interval
+        parameters["MonitoringRoleArn"] = wanted.monitoring_role
+    if wanted.performance_insights:
+        parameters["EnablePerformanceInsights"] = True
     if placement.group is not None and not placement.is_primarys:
         # Another group is taken only beside the ARN of the source, and the ARN only beside a group: with the ARN alone
         # the replica may land in the default VPC.
@@ -69,53 +75,81 @@ def wait(replica: Instance) -> Change:
     )
 
 
-def mend(replica: Instance, wanted: Replica, group_ids: tuple[str, ...], iam: bool) -> Iterator[Change]:
-    """Plan what a replica of ours lacks. Groups that somebody else attached stay attached."""
-    attached = [group for group, status in replica.security_groups.items() if status != "removing"]
-    parameters: dict[str, Any] = {}
-    phrases = []
-    if lacking := [group for group in group_ids if group not in attached]:
-        parameters["VpcSecurityGroupIds"] = [*attached, *lacking]  # the call replaces the whole list
-        phrases.append(f"attach {', '.join(lacking)}")
-    if wanted.publicly_accessible and not replica.publicly_accessible:
-        parameters["PubliclyAccessible"] = True
-        phrases.append("make it reachable from the internet")
-    if wanted.deletion_protection and not replica.deletion_protection:
-        parameters["DeletionProtection"] = True
-        phrases.append("protect it from deletion")
-    if iam and not replica.iam_authentication:
-        parameters["EnableIAMDatabaseAuthentication"] = True
-        phrases.append("let users log in by IAM")
-    if parameters:
-        yield _modify(replica, "change replica", f"{replica.identifier}: {', '.join(phrases)}", parameters)
-    if replica.publicly_accessible and not wanted.publicly_accessible:
-        sentence = f"{replica.identifier}: close it to the internet; nobody outside the VPC can connect afterwards"
-        yield _modify(replica, "close replica", sentence, {"PubliclyAccessible": False}, takes="revoke")
+def mend(
+    replica: Instance,
+    wanted: Replica,
+    group_ids: tuple[str, ...],
+    *,
+    iam: bool,
+    engine: EngineVersion | NotChecked | None,
+) -> Iterator[Change]:
+    """Plan what a replica of ours lacks: first what nobody notices, then what interrupts, then what takes away.
+
+    What is done at once is one call, and what interrupts is one outage; each thing that is taken away stands alone.
+    """
+    found = list(settings.differences(replica, wanted, group_ids, iam=iam, engine=engine))
+    yield from tag(replica, wanted)
+    for effect in ("", "interrupts"):
+        if alike := [each for each in found if each.effect == effect]:
+            parameters = {key: value for each in alike for key, value in each.parameters.items()}
+            what = ", ".join(each.phrase for each in alike)
+            yield _modify(replica, "change replica", what, parameters, interrupts=effect == "interrupts")
+    for each in found:
+        if each.effect == "takes":
+            yield _modify(replica, each.action, each.phrase, each.parameters, takes="revoke")
 
 
-def _modify(replica: Instance, action: str, summary: str, parameters: dict[str, Any], *, takes: Takes = "") -> Change:
+def tag(replica: Instance, wanted: Replica) -> Iterator[Change]:
+    """Plan the tags that are missing or differ. Others stay: nobody can tell whose they are."""
+    declared = ownership.tags(replica.identifier, wanted.tags)
+    lacking = {key: value for key, value in declared.items() if replica.tags.get(key) != value}
+    if lacking:
+        what = ", ".join(
+            f"{key} {replica.tags[key]!r} -> {value!r}" if key in replica.tags else f"{key} {value!r}"
+            for key, value in lacking.items()
+        )
+        call = Call("rds", "AddTagsToResource", {"ResourceName": replica.arn, "Tags": ownership.as_list(lacking)})
+        yield Change("aws", "tag replica", replica.identifier, f"{replica.identifier}: tag {what}", call=call)
+
+
+def _modify(
+    replica: Instance,
+    action: str,
+    what: str,
+    parameters: Mapping[str, Any],
+    *,
+    takes: Takes = "",
+    interrupts: bool = False,
+) -> Change:
     call = Call(
         "rds",
         "ModifyDBInstance",
         {"DBInstanceIdentifier": replica.identifier, **parameters, "ApplyImmediately": True},
     )
-    return Change("aws", action, replica.identifier, summary, call=call, takes=takes)
+    summary = f"{replica.identifier}: {what}"
+    if beside := sorted(set(replica.pending) - set(parameters)) if replica.status == "available" else ():
+        summary += f"; what waits for its maintenance window ({', '.join(beside)}) is applied with it"
+    return Change("aws", action, replica.identifier, summary, call=call, takes=takes, interrupts=interrupts)
+
+
+def blocked(landscape: Landscape, wanted: Replica) -> Iterator[BlockedObject]:
+    """Yield what RDS would refuse of what the spec says about the replica."""
+    engine = landscape.engine
+    if wanted.ca_certificate is None or engine is None:
+        return
+    if isinstance(engine, NotChecked):
+        yield BlockedObject("replica.ca_certificate", engine.why, engine.fix)
+    elif (known := engine.certificate_authorities) and wanted.ca_certificate not in known:
+        reason = f"{wanted.ca_certificate} is no certificate authority for PostgreSQL {engine.version} in this Region"
+        yield BlockedObject("replica.ca_certificate", reason, f"Write one of {', '.join(known)}, or leave it out.")
 
 
 def later(landscape: Landscape, wanted: Replica, name: str) -> Iterator[Pending]:
-    """Yield what the spec asks and this version does not do, so that nobody takes silence for done."""
+    """Yield what the spec asks and is not done, so that nobody takes silence for done."""
     replica = landscape.replica
-    if wanted.parameters:
-        names = ", ".join(sorted(wanted.parameters))
-        yield Pending("parameter group", name, f"replica.parameters ({names}) are not applied by this version")
     if replica is None:
         return
-    if wanted.instance_class not in {None, replica.instance_class}:
-        reason = f"is {replica.instance_class}; changing it to {wanted.instance_class} is not done by this version"
-        yield Pending("instance class", name, reason)
     group = wanted.subnet_group.lower()
     primarys = landscape.primary.subnet_group
     if group != "auto" and replica.subnet_group != (primarys if group == "same" else group):
         yield Pending("subnet group", name, _MOVE.format(replica.subnet_group))
-    if lacking := sorted(key for key, value in wanted.tags.items() if replica.tags.get(key) != value):
-        yield Pending("tags", name, f"replica.tags ({', '.join(lacking)}) are only set when the replica is made")

@@ -12,10 +12,12 @@ from dataclasses import replace
 from datetime import date
 
 from replica_access.aws import (
+    plan_parameters,
     preflight_access,
     preflight_account,
     preflight_network,
     preflight_public,
+    preflight_settings,
     preflight_source,
 )
 from replica_access.aws.adoption import not_ours
@@ -49,7 +51,7 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
         yield Check("replica name", "problem", refusal.reason, refusal.fix)
         landscape = replace(landscape, replica=None)  # what stands in the way of one by another name is worth knowing
     elif replica is not None:
-        yield from _existing(replica, commands)
+        yield from _existing(replica, commands, revives=plan_parameters.revives(landscape, wanted, name))
     else:
         yield Check("replica name", "ok", f"{name} is free")
     placement = place(landscape, wanted)
@@ -63,16 +65,20 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
     if wanted.publicly_accessible:
         yield from preflight_public.public(landscape, spec, placement, commands)
     yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=request.allow_wide)
+    yield from preflight_settings.settings(landscape, wanted, name, commands)
 
 
 def _class(landscape: Landscape, wanted: Replica) -> str:
     return wanted.instance_class or landscape.source.instance_class
 
 
-def _existing(replica: Instance, commands: Commands) -> Iterator[Check]:
+def _existing(replica: Instance, commands: Commands, *, revives: bool) -> Iterator[Check]:
+    """:param revives: whether the plan has what gets it out of the status that it is in."""
     name = replica.identifier
     yield Check("replica name", "ok", f"{name} is ours")
-    if replica.status in TERMINAL:
+    if revives:
+        yield Check("replica status", "ok", f"{name} is {replica.status}, and the plan sets others")
+    elif replica.status in TERMINAL:
         yield Check("replica status", "problem", f"{name} is {replica.status}", revive(replica, commands))
     else:
         yield Check("replica status", "ok", f"{name} is {replica.status}")

@@ -6,7 +6,7 @@ to be applied, nothing pending, and every security group to be active.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from replica_access.aws.landscape import Instance
@@ -51,18 +51,23 @@ def is_usable(instance: Instance) -> bool:
     return instance.host is not None and (status in USABLE or status.startswith("configuring-"))
 
 
-def why_unready(instance: Instance) -> str | None:
-    """Return what `instance` still lacks, in a few words, or ``None`` when it lacks nothing."""
+def why_unready(instance: Instance, deferred: Collection[str] = ()) -> str | None:
+    """Return what `instance` still lacks, in a few words, or ``None`` when it lacks nothing.
+
+    :param deferred: pending values that wait for the maintenance window, and so are not waited for.
+    """
     if instance.status != "available":
         return instance.status
     if instance.host is None:
         return "has no endpoint yet"
+    if instance.source is not None and not instance.replication:
+        return "replication has not begun"
     if waiting := [status for status in instance.replication if status != "replicating"]:
         return f"replication is {waiting[0]}"
-    if instance.applying:
+    if "applying" in instance.parameter_groups.values():
         return "applying parameters"
-    if instance.pending:
-        return f"changing {', '.join(instance.pending)}"
+    if changing := sorted(set(instance.pending) - set(deferred)):
+        return f"changing {', '.join(changing)}"
     if moving := [group for group, status in instance.security_groups.items() if status != "active"]:
         return f"{moving[0]} is {instance.security_groups[moving[0]]}"
     return None
@@ -70,20 +75,38 @@ def why_unready(instance: Instance) -> str | None:
 
 def differences(instance: Instance, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return how `instance` differs from what the `parameters` of a call asked for; more than that is none."""
-    found = []
+    return tuple(_differences(instance, parameters))
+
+
+def _differences(instance: Instance, parameters: Mapping[str, Any]) -> Iterator[str]:
     there = set(instance.security_groups)
     asked = set(parameters.get("VpcSecurityGroupIds", there))
-    found += [f"{group} is not attached" for group in sorted(asked - there)]
-    found += [f"{group} is still attached" for group in sorted(there - asked)]
+    yield from (f"{group} is not attached" for group in sorted(asked - there))
+    yield from (f"{group} is still attached" for group in sorted(there - asked))
     for parameter, value, words in (
         ("PubliclyAccessible", instance.publicly_accessible, "publicly accessible"),
         ("DeletionProtection", instance.deletion_protection, "protected from deletion"),
         ("EnableIAMDatabaseAuthentication", instance.iam_authentication, "open to IAM logins"),
+        ("EnablePerformanceInsights", instance.performance_insights, "watched by Performance Insights"),
     ):
         if parameters.get(parameter, value) != value:
-            found.append(f"it is {'' if value else 'not '}{words}")
-    if parameters.get("BackupRetentionPeriod", instance.backup_days) != instance.backup_days:
-        found.append(f"it keeps backups for {instance.backup_days} days")
-    if parameters.get("DBSubnetGroupName", instance.subnet_group) != instance.subnet_group:
-        found.append(f"it is in subnet group {instance.subnet_group}")
-    return tuple(found)
+            yield f"it is {'' if value else 'not '}{words}"
+    for parameter, found, words in (
+        ("DBSubnetGroupName", instance.subnet_group, "it is in subnet group"),
+        ("BackupRetentionPeriod", instance.backup_days, "the days that it keeps backups for are"),
+        ("DBInstanceClass", instance.instance_class, "its class is"),
+        ("CACertificateIdentifier", instance.certificate_authority, "its certificate is of"),
+        ("MonitoringInterval", instance.monitoring_interval, "the interval of its Enhanced Monitoring is"),
+        ("MonitoringRoleArn", instance.monitoring_role, "the role of its Enhanced Monitoring is"),
+    ):
+        if parameters.get(parameter, found) != found:
+            yield f"{words} {found}"
+    group = parameters.get("DBParameterGroupName")
+    if group is not None and group not in instance.parameter_groups:
+        yield f"its parameter group is {', '.join(instance.parameter_groups)}"
+    change = parameters.get("CloudwatchLogsExportConfiguration", {})
+    exported = {*parameters.get("EnableCloudwatchLogsExports", ()), *change.get("EnableLogTypes", ())}
+    if lacking := sorted(exported - set(instance.log_exports)):
+        yield f"its logs {', '.join(lacking)} are not exported"
+    if still := sorted(set(change.get("DisableLogTypes", ())) & set(instance.log_exports)):
+        yield f"its logs {', '.join(still)} are exported"

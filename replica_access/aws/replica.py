@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection
 
 from replica_access.aws.commands import Commands
+from replica_access.aws.events import News, events
 from replica_access.aws.failures import is_passing
 from replica_access.aws.landscape import Instance
-from replica_access.aws.readiness import BROKEN, TERMINAL, differences, why_unready
+from replica_access.aws.readiness import BROKEN, TERMINAL, why_unready
 from replica_access.aws.session import Aws
 from replica_access.aws.survey import instance as describe
 from replica_access.errors import AwsError, NotFound, WaitFailed
@@ -25,8 +25,16 @@ LOCAL_INTERVAL_S = 0.3
 UNSEEN_S = 60.0
 """How long an instance that was just made may be unknown: RDS answers from copies of its records."""
 
+READS = 3
+"""How often an instance has to look alike before it is believed, right after a call: it may not have begun."""
+
 EVENT_MINUTES = 24 * 60
 EVENTS_SHOWN = 3
+
+
+def nothing(instance: Instance) -> None:
+    """Say of any `instance` that it lacks nothing."""
+    del instance
 
 
 def wait_until_ready(
@@ -35,18 +43,23 @@ def wait_until_ready(
     progress: Progress,
     deadline_s: float,
     *,
-    wanted: Mapping[str, Any] | None = None,
+    lacks: Callable[[Instance], str | None] = nothing,
+    settling: bool = False,
+    deferred: Collection[str] = (),
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> Instance:
     """Poll until the instance `identifier` is ready, and return it as it then is.
 
-    :param wanted: parameters of a modification that must show first: right after the call an instance still looks as
-        it did before.
+    :param lacks: says in a few words what it still lacks beside being ready, such as a modification that has to show.
+    :param settling: something was asked of it just now, and for a moment it looks as it did before: what it looks like
+        is believed when it has been seen otherwise, or often enough.
+    :param deferred: pending values that wait for the maintenance window.
     :raises WaitFailed: a state that nothing leaves, with what RDS says about it; or `deadline_s` seconds have passed.
     :raises NotFound: somebody deleted it meanwhile.
     """
-    begin = now()
+    begin, news = now(), News(aws, identifier, only_new=settling)
+    looks: list[str] = []
     seen = False
     while True:
         elapsed = now() - begin
@@ -59,12 +72,14 @@ def wait_until_ready(
         else:
             if found is not None:
                 seen = True
-                lacks = why_unready(found) or next(iter(differences(found, wanted or {})), None)
-                if lacks is None:
+                lacking = why_unready(found, deferred) or lacks(found)
+                looks.append(lacking or "ready")
+                is_believed = not settling or len(set(looks)) > 1 or len(looks) >= READS
+                if lacking is None and is_believed:
                     return found
-                if found.status in TERMINAL or BROKEN & set(found.replication):
-                    raise _stuck(aws, found, lacks)
-                state = lacks
+                if is_believed and (found.status in TERMINAL or BROKEN & set(found.replication)):
+                    raise _stuck(aws, found, lacking or found.status)
+                state = lacking or "ready, it seems"
             elif seen or elapsed > UNSEEN_S:
                 raise NotFound(
                     f"{identifier} is gone: somebody deleted it.", "Run the same command again to make it anew."
@@ -74,9 +89,10 @@ def wait_until_ready(
         if elapsed >= deadline_s:
             raise WaitFailed(
                 f"{identifier} is not ready after {duration(elapsed)}: {state}.",
-                "RDS goes on with it: run the same command again, and it waits on from here.",
+                "RDS goes on with it: run the same command again, and it waits on from here; --timeout MINUTES sets "
+                "for how long.",
             )
-        progress.waiting(f"{identifier}: {state} ({duration(elapsed)})")
+        progress.waiting(f"{identifier}: {state} ({duration(elapsed)}){news.last()}")
         sleep(min(_interval_s(elapsed, local=aws.is_local), deadline_s - elapsed))
 
 
@@ -100,12 +116,9 @@ def _stuck(aws: Aws, found: Instance, state: str) -> WaitFailed:
 def _events(aws: Aws, identifier: str) -> str:
     """Return what RDS said about `identifier` last, as far as we may read it."""
     try:
-        answer = aws.call(
-            "rds", "DescribeEvents", SourceIdentifier=identifier, SourceType="db-instance", Duration=EVENT_MINUTES
-        )
+        messages = [message for _, message in events(aws, identifier, EVENT_MINUTES)]
     except AwsError as error:
         return f"Its events could not be read: {error.what}"
-    messages = [event["Message"].strip().rstrip(".") for event in answer.get("Events", ()) if event.get("Message")]
     if not messages:
         return "RDS has no events about it."
     return f"RDS says: {'; '.join(messages[-EVENTS_SHOWN:])}."

@@ -8,7 +8,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from replica_access.aws import survey_access
+from replica_access.aws import survey_access, survey_parameters
+from replica_access.aws.engine import EngineVersion
 from replica_access.aws.landscape import (
     Acl,
     Exclusion,
@@ -29,6 +30,7 @@ from replica_access.aws.ownership import (
     replica_identifier,
     source_identifier,
 )
+from replica_access.aws.parameters import ParameterGroups
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, UsageError
 from replica_access.spec import Spec
@@ -72,12 +74,14 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         subnets = begin(_all, aws, Subnet.of, "DescribeSubnets", "Subnets", in_vpc)
         route_tables = begin(_all, aws, RouteTable.of, "DescribeRouteTables", "RouteTables", in_vpc)
         acls = begin(_all, aws, Acl.of, "DescribeNetworkAcls", "NetworkAcls", in_vpc)
-        siblings = begin(_siblings, aws, upstreams[0] if upstreams else primary, replica_identifier(spec))
-        replica = replica_read.result()
-        wanted_class = _wanted_class(spec, upstreams[0] if upstreams else primary, replica)
+        source, replica = upstreams[0] if upstreams else primary, replica_read.result()
+        siblings = begin(_siblings, aws, source, replica_identifier(spec))
+        settings = pool.submit(_engine_and_parameters, aws, spec, source, replica)
+        wanted_class = _wanted_class(spec, source, replica)
         offers = begin(_offers, aws, primary.version, wanted_class) if wanted_class else None
         prefix_lists = survey_access.prefix_lists(aws, spec, groups_found := security_groups())
         rule_quota, group_quota = survey_access.quotas(aws, spec, groups_found, prefix_lists, replica)
+        engine, parameter_groups = settings.result()
         return Landscape(
             region=aws.region,
             account=primary.arn.split(":")[4],
@@ -100,7 +104,20 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             prefix_lists=prefix_lists,
             rule_quota=rule_quota,
             group_quota=group_quota,
+            engine=engine,
+            parameter_groups=parameter_groups,
         )
+
+
+def _engine_and_parameters(
+    aws: Aws, spec: Spec, source: Instance, replica: Instance | None
+) -> tuple[EngineVersion | NotChecked | None, ParameterGroups | NotChecked | None]:
+    if spec.replica is None:
+        return None, None
+    engine: EngineVersion | NotChecked = _or_not_checked(survey_parameters.engine_version, aws, replica or source)
+    if isinstance(engine, NotChecked):
+        return engine, engine if spec.replica.parameters else None
+    return engine, _or_not_checked(survey_parameters.parameter_groups, aws, spec, source, replica, engine)
 
 
 def primary_instance(aws: Aws, spec: Spec) -> Instance:

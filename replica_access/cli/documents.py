@@ -47,6 +47,7 @@ def change_document(change: Change) -> dict[str, Any]:
         "undo": [printable(statement) for statement in change.undo],
         "destructive": change.destructive,
         "takes": change.takes or None,
+        "interrupts": change.interrupts,
         "acts_as": [shown(role) for role in dict.fromkeys((*change.join, *([change.run_as] if change.run_as else [])))],
     }
 

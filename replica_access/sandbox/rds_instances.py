@@ -80,7 +80,7 @@ class Instance(DBInstance):
         self.instance_create_time: datetime | None = None  # type: ignore[assignment]  # RDS has none before creation
         self.publicly_accessible = bool(call.get("publicly_accessible"))
         self.network_type = "IPV4"
-        self.performance_insights_enabled = bool(call.get("enable_performance_insights"))
+        self.enable_performance_insights = bool(call.get("enable_performance_insights"))
         self.source = source
         self.is_replica = source is not None
         self.source_db_instance_identifier = self._name_of(source) if source else None
@@ -147,6 +147,10 @@ class Instance(DBInstance):
     @property
     def certificate_details(self) -> dict[str, Any]:
         return {"CAIdentifier": self.ca_certificate_identifier, "ValidTill": utcnow() + timedelta(days=365)}
+
+    @property
+    def performance_insights_enabled(self) -> bool:
+        return bool(self.enable_performance_insights)
 
     @property
     def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]  # no backups, no time

@@ -159,12 +159,21 @@ def state(sandbox: Sandbox, replica: str) -> dict[str, Any]:
         "attached": sorted(entry["VpcSecurityGroupId"] in groups for entry in found["VpcSecurityGroups"]),
         "source": found["ReadReplicaSourceDBInstanceIdentifier"],
         "tags": as_mapping(found["TagList"]),
+        "parameters": [
+            (group["ParameterApplyStatus"], values_set_in(sandbox, group["DBParameterGroupName"]))
+            for group in found["DBParameterGroups"]
+        ],
         **{
             key: found[key]
             for key in ("DBInstanceClass", "PubliclyAccessible", "DeletionProtection", "CopyTagsToSnapshot",
                         "IAMDatabaseAuthenticationEnabled", "EnabledCloudwatchLogsExports", "DBInstanceStatus")
         },
     }  # fmt: skip
+
+
+def values_set_in(sandbox: Sandbox, group: str) -> dict[str, str]:
+    found = sandbox.rds.describe_db_parameters(DBParameterGroupName=group, Source="user")["Parameters"]
+    return {each["ParameterName"]: each["ParameterValue"] for each in found}
 
 
 def remove(sandbox: Sandbox, replica: str) -> None:
@@ -175,3 +184,5 @@ def remove(sandbox: Sandbox, replica: str) -> None:
         sandbox.ec2.delete_security_group(GroupId=group["GroupId"])
     with suppress(sandbox.rds.exceptions.DBSubnetGroupNotFoundFault):
         sandbox.rds.delete_db_subnet_group(DBSubnetGroupName=f"replica-access-{replica}")
+    with suppress(sandbox.rds.exceptions.DBParameterGroupNotFoundFault):
+        sandbox.rds.delete_db_parameter_group(DBParameterGroupName=f"replica-access-{replica}")

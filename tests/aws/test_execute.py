@@ -90,6 +90,7 @@ def test_a_run_leaves_what_the_spec_says(sandbox: Sandbox, made: tuple[str, Plan
         "attached": [True],
         "source": "prod-db",
         "tags": ours,
+        "parameters": [("in-sync", {})],
         "DBInstanceClass": sandbox.instance()["DBInstanceClass"],
         "PubliclyAccessible": True,
         "DeletionProtection": True,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.stub import Stubber
+from botocore.validate import ParamValidator
 
 from replica_access.aws.landscape import Instance
 from replica_access.aws.readiness import TERMINAL
@@ -41,11 +42,29 @@ class Clock:
         self.time += seconds
 
 
+class TalkingAws(Aws):
+    """Answers DescribeEvents, which the poller may ask whenever it likes, from a list; the rest is the Stubber's."""
+
+    said: list[str] | None
+    asked: list[dict[str, Any]]
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        model = self.client(service).meta.service_model.operation_model(operation)
+        assert not ParamValidator().validate(parameters, model.input_shape).has_errors()
+        assert (operation, key) == ("DescribeEvents", "Events")
+        self.asked.append(parameters)
+        if self.said is None:
+            raise AccessDenied("AWS denied rds:DescribeEvents: no.", "Ask for it.")
+        day = datetime(2026, 11, 23, tzinfo=UTC)
+        events = [{"Message": text, "Date": day + timedelta(minutes=at)} for at, text in enumerate(self.said)]
+        yield from reversed(events)  # in no order that is promised
+
+
 @dataclass
 class Script:
     """RDS's answers in order, and a run of the poller over them."""
 
-    aws: Aws
+    aws: TalkingAws
     stubber: Stubber
     clock: Clock = field(default_factory=Clock)
     progress: Listener = field(default_factory=Listener)
@@ -68,15 +87,12 @@ class Script:
         return self
 
     def events(self, *messages: str) -> Script:
-        day = datetime(2026, 11, 23, tzinfo=UTC)
-        self.stubber.add_response(
-            "describe_events", {"Events": [{"Message": m, "Date": day} for m in messages], **ANSWERED}
-        )
+        self.aws.said = list(messages)
         return self
 
-    def wait(self, deadline_s: float = 3600, **wanted: Any) -> Instance:
+    def wait(self, deadline_s: float = 3600, **options: Any) -> Instance:
         found = wait_until_ready(
-            self.aws, NAME, self.progress, deadline_s, wanted=wanted, sleep=self.clock.sleep, now=self.clock.now
+            self.aws, NAME, self.progress, deadline_s, **options, sleep=self.clock.sleep, now=self.clock.now
         )
         self.stubber.assert_no_pending_responses()
         return found
@@ -88,7 +104,8 @@ def rds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    aws = Aws(botocore.session.Session(), "eu-west-1")
+    aws = TalkingAws(botocore.session.Session(), "eu-west-1")
+    aws.said, aws.asked = [], []
     with Stubber(aws.client("rds")) as stubber:
         yield Script(aws, stubber)
     aws.close()
@@ -156,7 +173,7 @@ def test_replication_that_is_over_ends_it(rds: Script) -> None:
 
 def test_events_that_may_not_be_read_do_not_hide_the_failure(rds: Script) -> None:
     rds.answer("failed")
-    rds.stubber.add_client_error("describe_events", "AccessDenied", "No.")
+    rds.aws.said = None
     with pytest.raises(WaitFailed, match=r"failed.*events could not be read: AWS denied rds:DescribeEvents"):
         rds.wait()
 
@@ -209,5 +226,67 @@ def test_a_modification_has_to_show_before_it_is_believed(rds: Script) -> None:
     rds.answer("available", PubliclyAccessible=False)
     rds.answer("modifying", PubliclyAccessible=False)
     rds.answer("available", PubliclyAccessible=True)
-    assert rds.wait(PubliclyAccessible=True).publicly_accessible
+    assert rds.wait(lacks=closed, settling=True).publicly_accessible
     assert len(rds.clock.slept) == 2
+
+
+def closed(instance: Instance) -> str | None:
+    return None if instance.publicly_accessible else "is closed"
+
+
+def test_what_looks_ready_right_after_a_call_is_believed_when_it_goes_on_looking_so(rds: Script) -> None:
+    rds.answer("available").answer("available").answer("available")
+    rds.wait(settling=True)
+    assert rds.progress.heard[0] == f"{NAME}: ready, it seems (0 s)"
+
+
+def test_what_looks_ready_right_after_a_call_may_not_have_begun(rds: Script) -> None:
+    rds.answer("available").answer("available").answer("rebooting").answer("available")
+    rds.wait(settling=True)
+
+
+def test_a_state_that_a_call_was_to_end_is_given_a_moment(rds: Script) -> None:
+    rds.answer("incompatible-parameters").answer("incompatible-parameters").answer("rebooting").answer("available")
+    rds.wait(settling=True)
+    for _ in range(3):
+        rds.answer("incompatible-parameters")
+    with pytest.raises(WaitFailed, match="incompatible-parameters"):
+        rds.wait(settling=True)
+
+
+def test_what_waits_for_the_maintenance_window_is_not_waited_for(rds: Script) -> None:
+    rds.answer("available", PendingModifiedValues={"AllocatedStorage": 200})
+    rds.wait(deferred=["AllocatedStorage"])
+
+
+# --- what RDS says meanwhile -----------------------------------------------------------------------------------------
+
+
+def test_the_progress_line_ends_with_what_rds_said_last(rds: Script) -> None:
+    rds.events("Restoring from snapshot", "Backing up DB instance.")
+    rds.answer("creating").answer("available")
+    rds.wait()
+    assert rds.progress.heard == [f"{NAME}: creating (0 s); Backing up DB instance"]
+    assert rds.aws.asked == [{"SourceIdentifier": NAME, "SourceType": "db-instance", "Duration": 60}]
+
+
+def test_what_rds_said_before_a_call_is_not_about_it(rds: Script) -> None:
+    rds.events("DB instance restarted")
+    rds.answer("rebooting").answer("available")
+    rds.wait(settling=True)
+    assert rds.progress.heard == [f"{NAME}: rebooting (0 s)"]
+
+
+def test_events_that_may_not_be_read_are_asked_for_once(rds: Script) -> None:
+    rds.aws.said = None
+    rds.answer("creating").answer("creating").answer("available")
+    rds.wait()
+    assert [line.rpartition(" (")[0] for line in rds.progress.heard] == [f"{NAME}: creating"] * 2
+    assert len(rds.aws.asked) == 1
+
+
+def test_a_replica_whose_replication_has_not_begun_is_not_ready(rds: Script) -> None:
+    source = {"ReadReplicaSourceDBInstanceIdentifier": "prod-db"}
+    rds.answer("available", StatusInfos=[], **source).answer("available", **source)
+    rds.wait()
+    assert rds.progress.heard == [f"{NAME}: replication has not begun (0 s)"]

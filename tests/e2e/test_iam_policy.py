@@ -153,7 +153,7 @@ def crowded(account: Account) -> Iterator[None]:
 
 
 def drift(account: Account) -> None:
-    """Let somebody take one rule away, make one by hand, change what one says, add one, and end the protection."""
+    """Let somebody take one rule away, make one by hand, change what one says, add one, unprotect it, and tune it."""
     ec2, group = account.sandbox.ec2, group_of(account)
     found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     taken, by_hand, described = (
@@ -171,6 +171,9 @@ def drift(account: Account) -> None:
     account.sandbox.settle(REPLICA)
     account.sandbox.rds.modify_db_instance(DBInstanceIdentifier=REPLICA, DeletionProtection=False)
     account.sandbox.settle(REPLICA)
+    tuned = {"ParameterName": "work_mem", "ParameterValue": "65536", "ApplyMethod": "immediate"}
+    parameters = f"replica-access-{REPLICA}"
+    account.sandbox.rds.modify_db_parameter_group(DBParameterGroupName=parameters, Parameters=[tuned])
 
 
 @contextmanager

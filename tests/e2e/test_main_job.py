@@ -14,6 +14,7 @@ from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, Account
 
 CHANGE = {
     "id", "scope", "database", "action", "object", "summary", "sql", "call", "undo", "destructive", "takes", "acts_as",
+    "interrupts",
 }  # fmt: skip
 PROOF = {"ok", "lsn", "waited_ms", "lag_ms", "same_system", "in_recovery", "catalogs_match", "checks"}
 

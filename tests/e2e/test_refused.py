@@ -163,7 +163,10 @@ def test_stopped_while_the_replica_is_made(account: Account) -> None:
         running.until(f"{REPLICA}: creating")
         stopped = running.end(signal.SIGINT)
     assert stopped.status == 1
-    assert stopped.err.endswith("Error: Interrupted.\nNothing is half done: run the same command again to go on.\n")
+    assert stopped.err.endswith(
+        f"Error: Interrupted.\nRDS goes on with {REPLICA} by itself: "
+        "run the same command again, and it waits on from there.\n"
+    )
     assert stopped.document["applied"] == [group, rule]
     assert [failure["id"] for failure in stopped.document["failed"]] == [replica]
     finished = account.run("apply", "--yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from replica_access.aws.engine import EngineVersion
 from replica_access.aws.landscape import (
     Acl,
     AclEntry,
@@ -58,6 +59,8 @@ PRIMARY = Instance(
     port=5432,
     master_user="master",
     backup_days=7,
+    parameter_groups={"default.postgres17": "in-sync"},
+    certificate_authority="rds-ca-rsa2048-g1",
     vpc=VPC,
     subnet_group="public",
     subnets=PUBLIC.subnets,
@@ -76,8 +79,16 @@ REPLICA = replace(
     publicly_accessible=True,
     deletion_protection=True,
     security_groups={"sg-ours": "active"},
+    log_exports=("postgresql", "upgrade"),
     replication=("replicating",),
     tags=OUR_TAGS,
+)
+
+ENGINE = EngineVersion(
+    "17.4",
+    "postgres17",
+    log_types=("postgresql", "upgrade", "iam-db-auth-error"),
+    certificate_authorities=("rds-ca-rsa2048-g1", "rds-ca-ecc384-g1"),
 )
 
 OUR_GROUP = SecurityGroup(
@@ -110,6 +121,7 @@ EMPTY = Landscape(
     caller="arn:aws:iam::123456789012:user/admin",
     quotas={"DBInstances": Quota(3, 40), "AllocatedStorage": Quota(300, 100_000)},
     offers=(Offer("db.r6g.large", frozenset(ZONES), "gp3"),),
+    engine=ENGINE,
 )
 """Nothing has been made yet."""
 

@@ -239,12 +239,6 @@ def test_all_drift_is_mended_by_one_call() -> None:
     }
 
 
-def test_protection_and_iam_are_never_taken_away() -> None:
-    landscape = replica(deletion_protection=True, iam_authentication=True)
-    spec = spec_of(replica={"deletion_protection": False, "iam_authentication": False})
-    assert planned(landscape, spec) == Plan()
-
-
 def test_closing_a_replica_to_the_internet_is_a_change_of_its_own_that_takes_something_away() -> None:
     (change,) = planned(COMPLETE, spec_of(replica={"publicly_accessible": False})).changes
     assert change.destructive
@@ -286,15 +280,6 @@ def test_a_group_of_the_spec_that_is_missing_blocks() -> None:
 
 
 def test_what_this_version_does_not_do_is_said() -> None:
-    spec = spec_of(
-        replica={
-            "parameters": {"hot_standby_feedback": "1"},
-            "class": "db.t4g.medium",
-            "subnet_group": "private",
-            "tags": {"team": "data"},
-        }
-    )
-    found = planned(COMPLETE, spec)
+    found = planned(COMPLETE, spec_of(replica={"subnet_group": "private"}))
     assert not found.changes
-    assert [pending.kind for pending in found.pending] == ["parameter group", "instance class", "subnet group", "tags"]
-    assert "hot_standby_feedback" in found.pending[0].reason
+    assert [pending.kind for pending in found.pending] == ["subnet group"]

@@ -16,7 +16,7 @@ from replica_access.aws.ownership import description, identifier, tags
 from replica_access.aws.readiness import TERMINAL, USABLE, differences, is_usable, why_unready
 from replica_access.aws.replica import duration
 
-from .aws_landscapes import REPLICA
+from .aws_landscapes import PRIMARY, REPLICA
 
 
 def test_a_complete_replica_is_ready() -> None:
@@ -30,13 +30,24 @@ def test_a_complete_replica_is_ready() -> None:
         (replace(REPLICA, status="creating"), "creating"),
         (replace(REPLICA, host=None), "no endpoint"),
         (replace(REPLICA, replication=("replicating", "connecting")), "replication is connecting"),
-        (replace(REPLICA, applying=True), "applying parameters"),
-        (replace(REPLICA, pending=("DBInstanceClass",)), "changing DBInstanceClass"),
+        (replace(REPLICA, replication=()), "replication has not begun"),
+        (replace(REPLICA, parameter_groups={"a": "applying"}), "applying parameters"),
+        (replace(REPLICA, pending={"DBInstanceClass": "db.r6g.xlarge"}), "changing DBInstanceClass"),
         (replace(REPLICA, security_groups={"sg-1": "active", "sg-2": "adding"}), "sg-2 is adding"),
     ],
 )
 def test_available_alone_is_not_ready(instance: Instance, words: str) -> None:
     assert words in (why_unready(instance) or "")
+
+
+def test_a_primary_has_no_replication_to_wait_for() -> None:
+    assert why_unready(PRIMARY) is None
+
+
+def test_what_waits_for_the_maintenance_window_is_not_waited_for() -> None:
+    waiting = replace(REPLICA, pending={"DBInstanceClass": "db.r6g.xlarge", "Iops": 3000})
+    assert why_unready(waiting, ["DBInstanceClass", "Iops"]) is None
+    assert why_unready(waiting, ["Iops"]) == "changing DBInstanceClass"
 
 
 def test_no_status_is_both_usable_and_stuck() -> None:
@@ -51,6 +62,17 @@ def test_no_status_is_both_usable_and_stuck() -> None:
         ({"PubliclyAccessible": False}, "it is publicly accessible"),
         ({"EnableIAMDatabaseAuthentication": True}, "it is not open to IAM logins"),
         ({"DBSubnetGroupName": "other"}, "it is in subnet group public"),
+        ({"DBInstanceClass": "db.r6g.xlarge"}, "its class is db.r6g.large"),
+        ({"CACertificateIdentifier": "rds-ca-ecc384-g1"}, "its certificate is of rds-ca-rsa2048-g1"),
+        ({"MonitoringInterval": 60}, "the interval of its Enhanced Monitoring is 0"),
+        ({"EnablePerformanceInsights": True}, "it is not watched by Performance Insights"),
+        ({"DBParameterGroupName": "ours"}, "its parameter group is default.postgres17"),
+        ({"EnableCloudwatchLogsExports": ["iam-db-auth-error"]}, "its logs iam-db-auth-error are not exported"),
+        (
+            {"CloudwatchLogsExportConfiguration": {"EnableLogTypes": ["iam-db-auth-error"]}},
+            "its logs iam-db-auth-error are not exported",
+        ),
+        ({"CloudwatchLogsExportConfiguration": {"DisableLogTypes": ["upgrade"]}}, "its logs upgrade are exported"),
     ],
 )
 def test_what_came_out_differently_is_named(parameters: dict[str, object], words: str) -> None:
@@ -58,7 +80,7 @@ def test_what_came_out_differently_is_named(parameters: dict[str, object], words
 
 
 def test_what_came_out_as_asked_for_is_no_difference() -> None:
-    assert not differences(REPLICA, {"PubliclyAccessible": True, "DeletionProtection": True, "DBInstanceClass": "x"})
+    assert not differences(REPLICA, {"PubliclyAccessible": True, "DeletionProtection": True, "AllocatedStorage": 20})
     assert not differences(REPLICA, {"VpcSecurityGroupIds": ["sg-ours"]})
 
 

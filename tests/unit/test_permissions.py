@@ -33,6 +33,14 @@ BY_IAM = spec_of(
     users={"etl": {"auth": "iam"}},
     network={"allow": [{"prefix_list": "pl-0123456789abcdef0"}]},
 )
+WITH_SETTINGS = spec_of(
+    replica={
+        "parameters": {"hot_standby_feedback": "1"},
+        "monitoring_interval": 60,
+        "monitoring_role": "arn:aws:iam::123456789012:role/rds-monitoring",
+    },
+    users={"etl": {"auth": "iam"}},
+)
 POLICIES: dict[str, Callable[[Spec], dict[str, Any]]] = {
     "provision": lambda spec: permissions.provision(spec, ACCOUNT),
     "audit": lambda spec: permissions.audit(spec, ACCOUNT),
@@ -55,6 +63,18 @@ def test_what_is_made_is_made_by_its_name() -> None:
     assert found["rds:ModifyDBInstance"] == {"db:analytics"}
     assert found["rds:AddTagsToResource"] == {"db:analytics", "subgrp:replica-access-analytics"}
     assert found["rds:CreateDBInstanceReadReplica"] == {"db:prod", "db:analytics", "og:*", "pg:*", "subgrp:*"}
+
+
+def test_parameters_are_set_in_our_group_alone_and_only_where_the_spec_has_any() -> None:
+    found = allowed(permissions.provision(WITH_SETTINGS, ACCOUNT))
+    for action in ("CreateDBParameterGroup", "ModifyDBParameterGroup", "ResetDBParameterGroup"):
+        assert found[f"rds:{action}"] == {"pg:replica-access-analytics"}
+    assert found["rds:ModifyDBInstance"] == {"db:analytics", "pg:replica-access-analytics"}
+    assert found["rds:RebootDBInstance"] == {"db:analytics"}
+    assert found["rds:DescribeDBParameters"] == {"pg:*"}
+    assert found["iam:PassRole"] == {"role/rds-monitoring"}
+    without = allowed(permissions.provision(EVERYTHING, ACCOUNT))
+    assert not {"rds:CreateDBParameterGroup", "rds:DescribeDBParameters", "iam:PassRole"} & set(without)
 
 
 def test_secrets_are_named_before_and_after_they_are_made() -> None:
@@ -143,6 +163,9 @@ def test_who_needs_no_policy_is_told_before_aws_is_asked(user: str, sentence: st
         permissions.connect(EVERYTHING, user, unasked)
 
 
+OF_ANY_RESOURCE = {"aws:RequestedRegion", "ec2:CreateAction", "iam:PassedToService"}
+"""Condition keys that the reference lists beside the action, and not beside its resources."""
+
 # --- IAM's own rules -------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +177,7 @@ def parts(policy: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("purpose", POLICIES)
-@pytest.mark.parametrize("spec", [EVERYTHING, BY_IAM], ids=["by password", "by iam"])
+@pytest.mark.parametrize("spec", [EVERYTHING, BY_IAM, WITH_SETTINGS], ids=["by password", "by iam", "with settings"])
 def test_every_action_exists_and_knows_its_resources_and_conditions(purpose: str, spec: Spec) -> None:
     for action, resource, conditions in parts(POLICIES[purpose](spec)):
         service, _, name = action.partition(":")
@@ -168,7 +191,7 @@ def test_every_action_exists_and_knows_its_resources_and_conditions(purpose: str
             assert fitting, f"{action} is never asked for {resource}"
         keys = {key.partition("/")[0] for kind in fitting for key in kind.get("ConditionKeys", ())}
         for key in conditions:
-            assert key.partition("/")[0] in keys | {"aws:RequestedRegion", "ec2:CreateAction"}, (action, key)
+            assert key.partition("/")[0] in keys | OF_ANY_RESOURCE, (action, key)
 
 
 def of_kind(resource: str, kind: dict[str, Any]) -> bool:
