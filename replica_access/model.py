@@ -264,6 +264,28 @@ class Plan:
         return tuple(c for c in self.changes if c.scope == scope and (database is None or c.database == database))
 
 
+# --- who may reach the replica ---------------------------------------------------------------------------------------
+
+AddressState = Literal["ok", "missing", "expired", "undeclared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Somebody whom the spec lets in, or a rule does.
+
+    :param source: a network, a prefix list or a security group, as the spec or the rule names it.
+    :param expires: the last day, as a date of ISO 8601; empty where there is none.
+    :param rules: the ids of the rules that let it in, and should not.
+    """
+
+    source: str
+    note: str
+    expires: str
+    state: AddressState
+    detail: str
+    rules: tuple[str, ...] = ()
+
+
 # --- what stands in the way, and what was proved ---------------------------------------------------------------------
 
 Outcome = Literal["ok", "problem", "not checked", "note"]
@@ -328,3 +350,20 @@ class Proof:
         failed = [check for check in self.checks if not check.ok]
         sound = self.same_system is not False and self.in_recovery is not False
         return bool(failed) and not any(check.tried for check in failed) and sound
+
+
+# --- who may reach the replica, as a whole ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What is known of who may reach the replica.
+
+    :param plan: of its rules alone.
+    :param group: the id of its security group; ``None`` where that has not been made yet.
+    """
+
+    addresses: tuple[Address, ...]
+    checks: tuple[Check, ...]
+    plan: Plan
+    group: str | None

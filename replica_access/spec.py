@@ -162,9 +162,9 @@ class Allow(_Table):
     """Who may connect: a network, a managed prefix list, or the members of another security group."""
 
     cidr: str | None = None
-    prefix_list: str | None = Field(None, pattern=r"^pl-[0-9a-f]+$")
-    security_group: str | None = Field(None, min_length=1)
-    note: str = Field("", max_length=200)
+    prefix_list: str | None = Field(default=None, pattern=r"^pl-[0-9a-f]+$")
+    security_group: str | None = Field(default=None, min_length=1)
+    note: str = Field(default="", max_length=200)
     expires: date | None = None
 
     @field_validator("cidr")

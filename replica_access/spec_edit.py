@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,24 @@ def prepare(path: Path, additions: Iterable[Addition]) -> Edit:
 
     :raises SpecError: the result would make no sense, or the list cannot be found in the text.
     """
+
+    def add_all(text: str) -> str:
+        for addition in additions:
+            text = added(text, addition, str(path))
+        return text
+
+    return edited(path, add_all)
+
+
+def edited(path: Path, change: Callable[[str], str]) -> Edit:
+    """Return the spec in `path` as `change` makes it, which nobody has written yet.
+
+    :raises SpecError: the result would make no sense.
+    """
     before = path.read_bytes()
     text = before.decode("utf-8")
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
-    for addition in additions:
-        text = added(text, addition, str(path))
+    text = change(text)
     return Edit(path, before, (mark + text).encode("utf-8"), parse(text, str(path), path.parent))
 
 
@@ -116,13 +129,13 @@ def _entries(text: str) -> list[tuple[int, Any, Any]]:
     Part by part, because tomlkit moves tables of an array together when others stand between them.
     """
     found: list[tuple[int, Any, Any]] = []
-    for start, part in _parts(text):
+    for start, part in parts(text):
         document: Any = tomlkit.parse(part)
         found += [(start, document, entry) for entry in document.get("grants", ())]
     return found
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
+def parts(text: str) -> Iterator[tuple[int, str]]:
     """Yield what stands before the first header of a table, then each header with what is under it."""
     begin = depth = 0
     for token in _TOKEN.finditer(text):

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from replica_access.aws import ownership
 from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.rules import Ingress, PrefixList, SecurityGroup
+from replica_access.model import Address, AddressState
 from replica_access.spec import Allow, Spec
 
 MIN_PREFIX = {4: 16, 6: 32}
@@ -126,6 +127,44 @@ def ports(rule: Ingress) -> str:
     if rule.first_port == rule.last_port:
         return f"{kind}port {rule.first_port}"
     return f"{kind}ports {rule.first_port} to {rule.last_port}"
+
+
+# --- entry by entry --------------------------------------------------------------------------------------------------
+
+
+def compare(landscape: Landscape, spec: Spec, group: SecurityGroup | None, today: date) -> tuple[Address, ...]:
+    """Return every entry of `spec`, and every rule of `group` beyond it, each with how it stands.
+
+    :param group: that of the replica, where there is one.
+    """
+    wanted, over = declared(landscape, spec, today), expired(landscape, spec, today)
+    rules = group.ingress if group is not None else ()
+    exact = {rule.source for rule in rules if rule.is_exactly(landscape.port)}
+    beyond_spec = [(rule, why) for rule in rules if (why := excess(rule, wanted, over, landscape.port)) is not None]
+    found = []
+    for allow in spec.network.allow:
+        source = source_of(allow, known_groups(landscape), landscape.vpc)
+        if is_expired(allow, today):
+            still = [rule for rule, _ in beyond_spec if rule.source == source]
+            detail = f"is still let in to {ports(still[0])}" if still else "is not let in any more"
+            found.append(_address(allow, "expired", detail, *(rule.id for rule in still)))
+        elif source in exact:
+            found.append(_address(allow, "ok", ""))
+        else:
+            lacks = "there is no such group" if source is None else "no rule lets it in"
+            found.append(_address(allow, "missing", lacks))
+    for rule, why in beyond_spec:
+        if rule.source in over:
+            continue
+        day = rule.tags.get("expires", "")
+        state: AddressState = "expired" if day and day < today.isoformat() else "undeclared"
+        note = rule.tags.get("note", rule.description)
+        found.append(Address(rule.source, note, day, state, f"is let in to {ports(rule)}: {why}", (rule.id,)))
+    return tuple(found)
+
+
+def _address(allow: Allow, state: AddressState, detail: str, *rules: str) -> Address:
+    return Address(allow.source, allow.note, str(allow.expires or ""), state, detail, rules)
 
 
 # --- how wide it is --------------------------------------------------------------------------------------------------

@@ -8,24 +8,27 @@ from datetime import UTC, datetime
 
 from replica_access import passwords
 from replica_access.aws import (
+    addresses,
     credentials,
     ownership,
     plan,
+    plan_access,
     plan_secrets,
     preflight,
+    preflight_access,
     preflight_plan,
     secret_store,
     survey,
 )
-from replica_access.aws.adoption import not_ours, without_ours
+from replica_access.aws.adoption import not_ours, our_group, without_ours
 from replica_access.aws.commands import Commands
 from replica_access.aws.execute import execute
-from replica_access.aws.landscape import Instance
+from replica_access.aws.landscape import Instance, NotChecked
 from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
 from replica_access.aws.trial import try_calls
 from replica_access.errors import AccessDenied, AwsError, NotOurs, UsageError
-from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
+from replica_access.model import UNASKED, Change, Check, Login, Plan, Reached, Request, Secret
 from replica_access.progress import Progress
 from replica_access.side_by_side import in_each
 from replica_access.spec import Spec
@@ -72,6 +75,27 @@ class RdsHosting:
             *preflight_plan.cost(planned, landscape.source),
         )
         return checks, planned
+
+    def look_at_addresses(self, request: Request) -> Reached:
+        """Look who may reach the replica, and what that lacks or has beyond the spec.
+
+        :raises UsageError: the spec has no replica on RDS.
+        """
+        name = ownership.replica_identifier(self.spec)
+        if name is None:
+            raise UsageError("The spec has no replica on RDS.", "Addresses are let in by the security group of one.")
+        landscape, today = survey.read(self.aws, self.spec), datetime.now(UTC).date()
+        if isinstance(landscape.security_groups, NotChecked):
+            raise AccessDenied(landscape.security_groups.why, landscape.security_groups.fix)
+        group = our_group(landscape.security_groups, name, landscape.vpc)
+        commands = Commands(self.aws.region, self.spec.aws.profile)
+        wide = request.allow_wide
+        return Reached(
+            addresses.compare(landscape, self.spec, group, today),
+            tuple(preflight_access.checks(landscape, self.spec, name, commands, today, allow_wide=wide)),
+            plan_access.alone(landscape, self.spec, name, group, today, allow_wide=wide),
+            group.id if group is not None else None,
+        )
 
     def look_afresh(self, request: Request) -> tuple[tuple[Check, ...], Plan]:
         """Look as `look` does, and plan for an account in which nothing of what the spec wants is there yet."""

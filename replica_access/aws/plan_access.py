@@ -17,7 +17,7 @@ from replica_access.aws.adoption import our_group
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.rules import Ingress, PrefixList, SecurityGroup
-from replica_access.model import BlockedObject, Call, Change, Pending
+from replica_access.model import BlockedObject, Call, Change, Pending, Plan
 from replica_access.spec import Spec
 
 SECURITY_GROUP = "${security_group}"
@@ -58,6 +58,24 @@ def _unknown_list(
         yield BlockedObject(source, reason, f"See which there are: {fix}")
     elif isinstance(found, NotChecked) and not allow_wide:
         yield BlockedObject(source, f"nobody knows how wide {source} is: {found.why}", f"{found.fix} Or --allow-wide.")
+
+
+def alone(
+    landscape: Landscape, spec: Spec, name: str, group: SecurityGroup | None, today: date, *, allow_wide: bool
+) -> Plan:
+    """Plan what the rules of `group` lack, and have beyond the spec, and nothing else; without a group, nothing."""
+    stuck = tuple(blocked(landscape, spec, today, allow_wide=allow_wide))
+    if group is None:
+        return Plan(blocked=stuck)
+    wanted = addresses.declared(landscape, spec, today)
+    return Plan(
+        (
+            *let_in(wanted, group, name, landscape.port, landscape.prefix_lists),
+            *shut_out(landscape, spec, group, today),
+        ),
+        tuple(later(landscape, spec, name, today)),
+        stuck,
+    )
 
 
 # --- what is let in --------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def part_of(path: Path) -> str:
     inside = path.relative_to(PACKAGE).parts
     if len(inside) > 1:
         return inside[0]
-    return "workflow" if inside[0] in {"workflow.py", "outlook.py", "exporting.py"} else ""
+    return "workflow" if inside[0] in {"workflow.py", "outlook.py", "exporting.py", "addressing.py"} else ""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
