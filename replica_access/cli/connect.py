@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -162,6 +163,7 @@ def _run(call: Context, program: Path, login: Login, arguments: Iterable[str]) -
         environment["PGPASSWORD"] = login.password.reveal()
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and psql would inherit that
     try:
         os.execve(program, ["psql", "--dbname", libpq.conninfo(login), *arguments], environment)  # noqa: S606
     except OSError as error:

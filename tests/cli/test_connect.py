@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from tests.cli.test_bad_input import assert_refused
 PASSWORD = "it's a:b\\c @/%?#é $HOME `x`"
 WHO = "SELECT current_user, current_database(), pg_is_in_recovery()"
 AS_BI = "bi|shop|t"
+
+looks_at_processes = pytest.mark.skipif(not Path("/proc").is_dir(), reason="what a process is told is read from /proc")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,7 @@ def test_psql_opens_on_the_replica_as_the_user_in_the_first_database_granted(gra
     assert ran.out == "t\n"
 
 
+@looks_at_processes
 def test_psql_is_told_the_password_by_no_argument(granted: Shop) -> None:
     show = r"\! tr '\0' '\n' < /proc/$PPID/cmdline; printenv PGPASSWORD >/dev/null && echo told"
     ran = psql(granted, "bi", "--", "-Xc", show)
@@ -101,6 +105,14 @@ def test_psql_is_told_the_password_by_no_argument(granted: Shop) -> None:
     assert "sslmode='verify-full'" in arguments[2]
     assert "user='bi'" in arguments[2]
     assert not [each for each in arguments if "password" in each or PASSWORD in each]
+
+
+@looks_at_processes
+def test_psql_ends_with_the_pipe_that_it_writes_to(granted: Shop) -> None:
+    ran = psql(granted, "bi", "--", "-Xc", r"\! grep SigIgn /proc/$PPID/status")
+    assert ran.out.startswith("SigIgn:"), ran
+    ignored = int(ran.out.split()[1], 16)
+    assert not ignored & 1 << signal.SIGPIPE - 1
 
 
 def test_the_status_is_that_of_psql(granted: Shop) -> None:
