@@ -111,6 +111,7 @@ class Replica(_Table):
     instance: InstanceId | None = None
     dsn: Dsns | None = None
     source: InstanceId | None = None
+    kms_key: str | None = None
     instance_class: str | None = Field(None, alias="class", pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")
     publicly_accessible: bool = True
     subnet_group: str = "auto"

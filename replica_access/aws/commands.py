@@ -16,6 +16,12 @@ class Commands:
     region: str
     profile: str | None = None
 
+    def in_region(self, region: str) -> Commands:
+        return Commands(region, self.profile)
+
+    def kms(self, *words: str) -> str:
+        return self._line("kms", *words)
+
     def ec2(self, *words: str) -> str:
         return self._line("ec2", *words)
 

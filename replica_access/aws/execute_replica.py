@@ -13,6 +13,7 @@ from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import identifier
 from replica_access.aws.readiness import TERMINAL, differences
 from replica_access.aws.replica import duration
+from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.aws.survey import instance as describe
 from replica_access.errors import AwsError, NotOurs
@@ -29,7 +30,8 @@ def create_replica(step: Step) -> None:
     name = step.parameters["DBInstanceIdentifier"]
     source = identifier(step.parameters["SourceDBInstanceIdentifier"])
     try:
-        call_when_free(step, "CreateDBInstanceReadReplica", source)
+        home = step.aws.in_region(step.parameters.get("SourceRegion", step.aws.region))
+        call_when_free(step, "CreateDBInstanceReadReplica", source, home=home)
     except AwsError as error:
         if error.code != "DBInstanceAlreadyExists":
             raise
@@ -77,12 +79,13 @@ def tag(step: Step) -> None:
     step.aws.call("rds", "AddTagsToResource", **step.parameters)
 
 
-def call_when_free(step: Step, operation: str, instance: str, *, under_way: str = "") -> None:
+def call_when_free(step: Step, operation: str, instance: str, *, under_way: str = "", home: Aws | None = None) -> None:
     """Call `operation`, which needs `instance` to be available, again while that is busy with something else.
 
     RDS gives one code for an instance that is busy and for one that will never do, so its own state decides.
 
     :param under_way: the status that says that an earlier call, whose answer was lost, is being carried out.
+    :param home: the Region of `instance`, where it is another than that of the replica.
     """
     unexplained = 0
     while True:
@@ -91,7 +94,7 @@ def call_when_free(step: Step, operation: str, instance: str, *, under_way: str 
         except AwsError as error:
             if error.code != "InvalidDBInstanceState" or not step.left_s:
                 raise
-            found = describe(step.aws, instance)
+            found = describe(home or step.aws, instance)
             if found is None:
                 raise
             if found.status in TERMINAL | {"storage-full"}:

@@ -114,7 +114,8 @@ class RdsHosting:
 
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
-        return credentials.primary_login(self.aws, self.spec, self._primary_instance(), directory=self.spec.directory)
+        home = survey.home_of(self.aws, self.spec)  # where the admin's secret is, too
+        return credentials.primary_login(home, self.spec, self._primary_instance(), directory=self.spec.directory)
 
     def replicas(self) -> Mapping[str, Login]:
         """Return how the admin logs in to the replica, by its identifier; empty where none can be used (yet).

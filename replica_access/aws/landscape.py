@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Self
 
 from replica_access.aws.engine import EngineVersion
-from replica_access.aws.ownership import as_mapping, identifier
+from replica_access.aws.ownership import as_mapping, identifier, region_of
 from replica_access.aws.parameters import ParameterGroups
 from replica_access.aws.rules import GROUPS_PER_INSTANCE, RULES_PER_GROUP, PrefixList, SecurityGroup
 
@@ -37,7 +37,8 @@ class Instance:
     :param host: of the endpoint; ``None`` until there is one.
     :param managed_secret: the ARN of the secret in which RDS keeps the master password, where it manages that.
     :param backup_days: the backup retention period; 0 where automated backups are off.
-    :param source: the identifier of the instance that this one is a read replica of.
+    :param source: the identifier of the instance that this one is a read replica of, and `source_region` the Region
+        of that, where it is another.
     :param cluster: the Aurora or Multi-AZ DB cluster that it is a member of, or is a replica of.
     :param security_groups: group id -> ``active``, ``adding``, ``removing``.
     :param replication: the statuses of the read replication; empty on a primary, and early in a replica's creation.
@@ -62,6 +63,7 @@ class Instance:
     backup_days: int = 0
     cluster: str | None = None
     source: str | None = None
+    source_region: str | None = None
     replicas: tuple[str, ...] = ()
     publicly_accessible: bool = False
     deletion_protection: bool = False
@@ -84,6 +86,10 @@ class Instance:
     encrypted: bool = False
     dual_stack: bool = False
 
+    @property
+    def region(self) -> str:
+        return self.arn.split(":")[3]
+
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
         """Return the instance that an entry of ``DBInstances`` describes."""
@@ -105,6 +111,7 @@ class Instance:
             backup_days=found.get("BackupRetentionPeriod", 0),
             cluster=found.get("DBClusterIdentifier") or found.get("ReadReplicaSourceDBClusterIdentifier"),
             source=identifier(source) if source else None,
+            source_region=region_of(source),
             replicas=tuple(identifier(name) for name in found.get("ReadReplicaDBInstanceIdentifiers", ())),
             publicly_accessible=found.get("PubliclyAccessible", False),
             deletion_protection=found.get("DeletionProtection", False),
@@ -357,6 +364,7 @@ class Landscape:
     :param quotas: by RDS's name of each: ``DBInstances``, ``AllocatedStorage``.
     :param offers: of the class that the replica would get; ``None`` where there is none to get.
     :param siblings: the other replicas of the source, in this Region.
+    :param landing_vpc: where the subnet group is that the spec names; known where the source is in another Region.
     :param upstreams: the replicas between the primary and ours, the nearest to ours first; for a cascading replica.
     :param engine: what RDS offers for the replica's version; ``None`` where there shall be no replica.
     :param parameter_groups: ``None`` where none of ours is wanted, and the replica has none.
@@ -379,12 +387,18 @@ class Landscape:
     quotas: Mapping[str, Quota] | NotChecked
     offers: tuple[Offer, ...] | NotChecked | None
     upstreams: tuple[Instance, ...] = ()
+    landing_vpc: str | None = None
     siblings: tuple[Instance, ...] | NotChecked = ()
     prefix_lists: Mapping[str, PrefixList | NotChecked] = field(default_factory=dict)
     rule_quota: int | NotChecked = RULES_PER_GROUP
     group_quota: int | NotChecked = GROUPS_PER_INSTANCE
     engine: EngineVersion | NotChecked | None = None
     parameter_groups: ParameterGroups | NotChecked | None = None
+
+    @property
+    def crosses_regions(self) -> bool:
+        """Whether the replica is in another Region than what it is a replica of."""
+        return self.source.region != self.region
 
     @property
     def source(self) -> Instance:
@@ -394,7 +408,9 @@ class Landscape:
     @property
     def vpc(self) -> str | None:
         """Where the replica is, or will be."""
-        return (self.replica or self.source).vpc
+        if self.replica is not None:
+            return self.replica.vpc
+        return self.landing_vpc if self.crosses_regions else self.source.vpc
 
     @property
     def port(self) -> int:

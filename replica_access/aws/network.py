@@ -51,6 +51,8 @@ def place(landscape: Landscape, wanted: Replica) -> Placement:
         current = SubnetGroup(replica.subnet_group or "", replica.vpc or "", replica.subnets)
         return Placement(current, current.name == same.name, f"{replica.identifier} is in {current.name}")
     name = wanted.subnet_group.lower()
+    if landscape.crosses_regions:
+        return _far(landscape, name)
     if name in {"same", same.name}:
         return as_primary
     if name != "auto":
@@ -63,16 +65,28 @@ def place(landscape: Landscape, wanted: Replica) -> Placement:
     return _own(landscape, group_name(identifier(wanted.instance or "")), why)
 
 
+def _far(landscape: Landscape, name: str) -> Placement:
+    """Find the group for a replica in another Region than its source, where nothing is as it is at home."""
+    if name in {"auto", "same"}:
+        reason = (
+            f"{landscape.source.identifier} is in {landscape.source.region}, and its subnets do not reach "
+            f"{landscape.region}: name a subnet group of {landscape.region} in replica.subnet_group"
+        )
+        return Placement(None, False, reason)
+    return _named(landscape, name)
+
+
 def _named(landscape: Landscape, name: str) -> Placement:
     if isinstance(landscape.subnet_groups, NotChecked):
-        return Placement(SubnetGroup(name, landscape.primary.vpc or "", ()), False, f"{name}, as the spec says")
+        return Placement(SubnetGroup(name, landscape.vpc or "", ()), False, f"{name}, as the spec says")
     group = next((group for group in landscape.subnet_groups if group.name == name), None)
     if group is None:
         others = ", ".join(sorted(group.name for group in landscape.subnet_groups)) or "none"
+        where = landscape.region if landscape.crosses_regions else f"{landscape.vpc}, the primary's VPC"
         return Placement(
             None,
             False,
-            f"there is no subnet group {name} in {landscape.primary.vpc}, the primary's VPC; it has: {others}",
+            f"there is no subnet group {name} in {where}; it has: {others}",
         )
     return Placement(group, False, f"{name}, as the spec says")
 

@@ -44,6 +44,15 @@ def replica_identifier(spec: Spec) -> str | None:
     return identifier(spec.replica.instance)
 
 
+def region_of(name: str | None) -> str | None:
+    """Return the Region in an ARN, or ``None`` for an identifier, which is where one asks.
+
+    >>> region_of("arn:aws:rds:eu-west-1:123456789012:db:prod-db")
+    'eu-west-1'
+    """
+    return name.split(":")[3] if name is not None and name.startswith("arn:") else None
+
+
 def source_identifier(spec: Spec) -> str:
     """Return the identifier of what the replica of `spec` is to be a replica of: the primary, or another replica."""
     named = spec.replica.source if spec.replica is not None else None

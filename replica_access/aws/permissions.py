@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from replica_access import passwords
-from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, replica_identifier, source_identifier
+from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, region_of, replica_identifier
 from replica_access.aws.rules import GROUPS_QUOTA, RULES_QUOTA
 from replica_access.errors import UsageError
 from replica_access.names import shown
@@ -158,7 +158,7 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
         yield _statement(
             "LogInAsAdmin",
             ("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"),
-            *account.secrets(spec.primary.admin_secret),
+            *_home(spec, account).secrets(spec.primary.admin_secret),
         )
     elif spec.primary.auth == "iam":
         ids = dict.fromkeys((account.primary_id, account.replica_id))
@@ -173,12 +173,17 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
         yield _statement("ProveLogins", "rds-db:connect", *logins)
 
 
+def _home(spec: Spec, account: Account) -> Account:
+    """Return where the primary is, and the admin's secret: another Region, if the ARN says so."""
+    return replace(account, region=region_of(spec.primary.instance) or account.region)
+
+
 def _instances(spec: Spec, account: Account) -> Iterator[str]:
-    for name in dict.fromkeys(
-        (identifier(spec.primary.instance or ""), source_identifier(spec), replica_identifier(spec))
-    ):
-        if name is not None:
-            yield account.arn("rds", f"db:{name}")
+    wanted = spec.replica
+    named = (spec.primary.instance, *((wanted.source, wanted.instance) if wanted is not None else ()))
+    for name in dict.fromkeys(name for name in named if name is not None):
+        region = region_of(name) or account.region
+        yield replace(account, region=region).arn("rds", f"db:{identifier(name)}")
 
 
 def _kept_passwords(spec: Spec) -> list[str]:
@@ -204,6 +209,7 @@ def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Stateme
     # The option group and the parameter group are the primary's, whatever their names.
     inherited = (account.arn("rds", "og:*"), account.arn("rds", "pg:*"), account.arn("rds", _subnet_group(spec)))
     yield _statement("MakeReplica", "rds:CreateDBInstanceReadReplica", *_instances(spec, account), *inherited)
+    yield from _keys(spec, account)
     yield _statement("ChangeReplica", ("rds:AddTagsToResource", "rds:ModifyDBInstance"), replica)
     if own := _own_subnet_group(spec, account):
         actions = ("rds:AddTagsToResource", "rds:CreateDBSubnetGroup", "rds:ModifyDBSubnetGroup")
@@ -226,6 +232,14 @@ def _own_subnet_group(spec: Spec, account: Account) -> str | None:
     if name is None or spec.replica is None or spec.replica.subnet_group.lower() != "auto":
         return None
     return account.arn("rds", f"subgrp:{group_name(name)}") if spec.replica.publicly_accessible else None
+
+
+def _keys(spec: Spec, account: Account) -> Iterator[Statement]:
+    """Yield what a replica that is encrypted with a key of its own needs: of a source in another Region."""
+    key = spec.replica.kms_key if spec.replica is not None else None
+    if key is not None:
+        resource = key if ":key/" in key else account.arn("kms", "key/*" if "alias/" in key else f"key/{key}")
+        yield _statement("EncryptReplica", ("kms:CreateGrant", "kms:DescribeKey"), resource)
 
 
 def _subnet_group(spec: Spec) -> str:

@@ -18,7 +18,7 @@ _MOVE = "is in {}; RDS moves no instance within its VPC: delete the replica, and
 def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str, group_ids: tuple[str, ...]) -> Change:
     """Plan the replica with everything explicit: what is left out here is inherited from the source, or refused.
 
-    No parameter group (refused for PostgreSQL), no KMS key (always the source's in one Region), no storage settings
+    No parameter group (refused for PostgreSQL), no KMS key in one Region (it is the source's), no storage settings
     (inherited; RDS refuses many combinations), no port and no minor-version policy (inherited). Where the spec names no
     certificate authority, the account's default is the one that RDS keeps valid.
     """
@@ -47,6 +47,11 @@ def create_replica(landscape: Landscape, spec: Spec, wanted: Replica, name: str,
         # the replica may land in the default VPC.
         parameters["SourceDBInstanceIdentifier"] = source.arn
         parameters["DBSubnetGroupName"] = placement.group.name
+    if landscape.crosses_regions:
+        # botocore makes the presigned URL of it that lets RDS read the source; for one Region RDS refuses that
+        parameters["SourceRegion"] = source.region
+        if source.encrypted and wanted.kms_key is not None:
+            parameters["KmsKeyId"] = wanted.kms_key
     reach = "reachable from the internet" if wanted.publicly_accessible else "reachable inside the VPC only"
     where = placement.group.name if placement.group is not None else "the primary's subnets"
     return Change(

@@ -43,7 +43,7 @@ def checks(landscape: Landscape, spec: Spec, today: date = date.min, request: Re
 def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, request: Request) -> Iterator[Check]:
     replica = landscape.replica
     yield from preflight_account.account(landscape)
-    yield from preflight_source.primary(landscape.primary, commands)
+    yield from preflight_source.primary(landscape.primary, commands.in_region(landscape.primary.region))
     wanted, name = spec.replica, replica_identifier(spec)
     if wanted is None or name is None:
         return
@@ -56,13 +56,13 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
         yield Check("replica name", "ok", f"{name} is free")
     placement = place(landscape, wanted)
     if landscape.replica is None:
-        yield from preflight_source.source(landscape, name, commands)
+        yield from preflight_source.source(landscape, name, wanted.kms_key, commands)
         yield from preflight_account.quotas(landscape)
     yield from preflight_account.instance_class(
         landscape, _class(landscape, wanted), placement.group, commands, iam=wants_iam(spec)
     )
     yield from preflight_network.subnet_group(landscape, name, placement, commands)
-    if wanted.publicly_accessible:
+    if wanted.publicly_accessible and landscape.vpc is not None:
         yield from preflight_public.public(landscape, spec, placement, commands)
     yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=request.allow_wide)
     yield from preflight_settings.settings(landscape, wanted, name, commands)

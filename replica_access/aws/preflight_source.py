@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape
+from replica_access.aws.ownership import region_of
 from replica_access.aws.readiness import TERMINAL
 from replica_access.model import Call, Change, Check
 
@@ -79,13 +80,18 @@ def revive(instance: Instance, commands: Commands) -> str:
 # --- the source of the replica to be ---------------------------------------------------------------------------------
 
 
-def source(landscape: Landscape, replica: str, commands: Commands) -> Iterator[Check]:
-    """Check that a replica called `replica` can be made of its source."""
+def source(landscape: Landscape, replica: str, kms_key: str | None, commands: Commands) -> Iterator[Check]:
+    """Check that a replica called `replica` can be made of its source.
+
+    :param kms_key: the key that the spec wants it to be encrypted with.
+    """
     instance = landscape.source
+    there = commands.in_region(instance.region)
     if landscape.upstreams:
-        yield from _cascade(landscape, commands)
-    yield _backups(instance, commands)
-    yield _master_password(landscape.primary, commands)
+        yield from _cascade(landscape, there)
+    yield _backups(instance, there, mendable=not landscape.crosses_regions)
+    yield _master_password(landscape.primary, commands.in_region(landscape.primary.region))
+    yield from _key(landscape, kms_key, commands)
     others = [found for found in instance.replicas if found != replica]
     limit = MAX_REPLICAS_OF_REPLICA if landscape.upstreams else MAX_REPLICAS
     if len(others) < limit:
@@ -96,14 +102,15 @@ def source(landscape: Landscape, replica: str, commands: Commands) -> Iterator[C
         yield Check("replica count", "problem", detail, fix)
 
 
-def _backups(instance: Instance, commands: Commands) -> Check:
+def _backups(instance: Instance, commands: Commands, *, mendable: bool) -> Check:
+    """:param mendable: whether `check --fix` reaches it: changes are made in the Region of the replica alone."""
     name = instance.identifier
     if instance.backup_days:
         return Check("backups", "ok", f"{name} keeps backups for {instance.backup_days} days")
     command = commands.modify(name, "--backup-retention-period", str(BACKUP_DAYS))
     fix = f"{command}  # the first backup stops I/O of a Single-AZ instance briefly: choose a quiet moment"
     detail = f"{name} has no automated backups, and a replica starts from one"
-    return Check("backups", "problem", detail, fix, (_keep_backups(name),))
+    return Check("backups", "problem", detail, fix, (_keep_backups(name),) if mendable else ())
 
 
 def _keep_backups(name: str) -> Change:
@@ -113,6 +120,27 @@ def _keep_backups(name: str) -> Change:
     )
     parameters = {"DBInstanceIdentifier": name, "BackupRetentionPeriod": BACKUP_DAYS, "ApplyImmediately": True}
     return Change("aws", "keep backups", name, summary, call=Call("rds", "ModifyDBInstance", parameters))
+
+
+def _key(landscape: Landscape, kms_key: str | None, commands: Commands) -> Iterator[Check]:
+    """Check the key of the replica: its source's in one Region, and one of its own in another."""
+    source, here = landscape.source, landscape.region
+    if not landscape.crosses_regions:
+        if kms_key is not None:
+            yield Check("KMS key", "note", "replica.kms_key is not used: in one Region the key is that of the source")
+    elif source.encrypted and kms_key is None:
+        fix = f"Set replica.kms_key to a key of {here}: {commands.kms('list-aliases')}"
+        detail = f"{source.identifier} is encrypted, and its key does not leave {source.region}"
+        yield Check("KMS key", "problem", detail, fix)
+    elif not source.encrypted and kms_key is not None:
+        detail = f"{source.identifier} is not encrypted, and RDS makes no encrypted replica of it"
+        yield Check("KMS key", "problem", detail, "Leave replica.kms_key out.")
+    elif kms_key is not None and (region := region_of(kms_key)) not in {None, here}:
+        yield Check(
+            "KMS key", "problem", f"{kms_key} is a key of {region}", f"Name a key of {here} in replica.kms_key."
+        )
+    else:
+        yield Check("KMS key", "ok", kms_key or "none: the source is not encrypted")
 
 
 def _master_password(primary: Instance, commands: Commands) -> Check:

@@ -46,6 +46,7 @@ class Aws:
         self.region = region
         self._session = session
         self._clients: dict[str, Any] = {}
+        self._elsewhere: dict[str, Aws] = {}
         self._lock = threading.Lock()
         self._config = Config(
             # Repeating is safe: what reads changes nothing, and what makes something is made so that twice is as good
@@ -103,10 +104,21 @@ class Aws:
     def _identity(self) -> dict[str, Any]:
         return self.call("sts", "GetCallerIdentity")
 
+    def in_region(self, region: str) -> Aws:
+        """Return the same account in another Region, or this one where it is the same."""
+        if region == self.region:
+            return self
+        with self._lock:
+            if region not in self._elsewhere:
+                self._elsewhere[region] = Aws(self._session, region)
+            return self._elsewhere[region]
+
     def close(self) -> None:
         """Let go of all connections."""
         for client in self._clients.values():
             client.close()
+        for elsewhere in self._elsewhere.values():
+            elsewhere.close()
 
     @cached_property
     def is_local(self) -> bool:

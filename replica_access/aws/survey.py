@@ -27,6 +27,7 @@ from replica_access.aws.ownership import (
     as_mapping,
     group_name,
     identifier,
+    region_of,
     replica_identifier,
     source_identifier,
 )
@@ -39,6 +40,10 @@ T = TypeVar("T")
 
 THREADS = 8
 
+NOWHERE = NotChecked(
+    "which VPC it will be in is not known", "Name a subnet group of the replica's Region in replica.subnet_group."
+)
+
 
 def read(aws: Aws, spec: Spec) -> Landscape:
     """Read what `spec` is about. What the caller may not see is `NotChecked` in its place.
@@ -48,8 +53,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
     """
     if spec.primary.instance is None:
         raise UsageError("The primary of this spec is no RDS instance.", "Give primary.instance instead of a dsn.")
-    for name in (spec.primary.instance, spec.replica and spec.replica.instance):
-        _require_region(aws, name or "")
+    _require_regions(aws, spec)
     aws.client("rds")  # before EC2's, whose making then overlaps with RDS's answers
     with ThreadPoolExecutor(THREADS) as pool:
 
@@ -64,18 +68,27 @@ def read(aws: Aws, spec: Spec) -> Landscape:
         quotas = begin(_quotas, aws)
         primary = primary_read.result()
         upstreams = tuple(_upstreams(aws, spec, primary))
-        if (vpc := primary.vpc) is None:
+        source = upstreams[0] if upstreams else primary
+        if primary.vpc is None:
             raise AwsError(f"{primary.identifier} is in no VPC.", "Move it into one: nothing else is supported.")
-        in_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
-        dns_support = begin(_vpc_attribute, aws, vpc, "EnableDnsSupport")
-        dns_hostnames = begin(_vpc_attribute, aws, vpc, "EnableDnsHostnames")
-        gateways = begin(_gateways, aws, vpc)
+        replica: Instance | None = None
+        if source.region == aws.region:
+            vpc: str | None = source.vpc
+        else:
+            vpc = replica.vpc if (replica := replica_read.result()) is not None else _landing(groups(), spec)
+
+        def begin_in_vpc(read_it: Callable[..., T], *arguments: Any) -> Callable[[], T | NotChecked]:
+            return begin(read_it, aws, vpc, *arguments) if vpc is not None else lambda: NOWHERE
+
+        dns_support = begin_in_vpc(_vpc_attribute, "EnableDnsSupport")
+        dns_hostnames = begin_in_vpc(_vpc_attribute, "EnableDnsHostnames")
+        gateways = begin_in_vpc(_gateways)
         public_access = begin(_public_access, aws)
-        subnets = begin(_all, aws, Subnet.of, "DescribeSubnets", "Subnets", in_vpc)
-        route_tables = begin(_all, aws, RouteTable.of, "DescribeRouteTables", "RouteTables", in_vpc)
-        acls = begin(_all, aws, Acl.of, "DescribeNetworkAcls", "NetworkAcls", in_vpc)
-        source, replica = upstreams[0] if upstreams else primary, replica_read.result()
+        subnets = begin_in_vpc(_all, Subnet.of, "DescribeSubnets", "Subnets")
+        route_tables = begin_in_vpc(_all, RouteTable.of, "DescribeRouteTables", "RouteTables")
+        acls = begin_in_vpc(_all, Acl.of, "DescribeNetworkAcls", "NetworkAcls")
         siblings = begin(_siblings, aws, source, replica_identifier(spec))
+        replica = replica_read.result()
         settings = pool.submit(_engine_and_parameters, aws, spec, source, replica)
         wanted_class = _wanted_class(spec, source, replica)
         offers = begin(_offers, aws, primary.version, wanted_class) if wanted_class else None
@@ -91,7 +104,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             dns_hostnames=dns_hostnames(),
             gateways=gateways(),
             public_access=public_access(),
-            subnet_groups=_of_vpc(groups(), vpc),
+            subnet_groups=_of_vpc(groups(), vpc) if vpc is not None else groups(),
             subnets=subnets(),
             route_tables=route_tables(),
             acls=acls(),
@@ -100,6 +113,7 @@ def read(aws: Aws, spec: Spec) -> Landscape:
             quotas=quotas(),
             offers=offers() if offers is not None else None,
             upstreams=upstreams,
+            landing_vpc=vpc,
             siblings=siblings(),
             prefix_lists=prefix_lists,
             rule_quota=rule_quota,
@@ -125,11 +139,16 @@ def primary_instance(aws: Aws, spec: Spec) -> Instance:
 
     :raises NotFound: says which instances there are.
     """
-    name = identifier(spec.primary.instance or "")
-    found = instance(aws, name)
+    name, home = identifier(spec.primary.instance or ""), home_of(aws, spec)
+    found = instance(home, name)
     if found is None:
-        raise _no_such_primary(aws, name)
+        raise _no_such_primary(home, name)
     return found
+
+
+def home_of(aws: Aws, spec: Spec) -> Aws:
+    """Return the Region of the primary: that of its ARN, or the one that we work in."""
+    return aws.in_region(region_of(spec.primary.instance) or aws.region)
 
 
 def _upstreams(aws: Aws, spec: Spec, primary: Instance) -> Iterator[Instance]:
@@ -137,18 +156,20 @@ def _upstreams(aws: Aws, spec: Spec, primary: Instance) -> Iterator[Instance]:
 
     :raises NotFound: there is no instance that replica.source names.
     """
+    named = spec.replica.source if spec.replica is not None else None
+    where = aws.in_region(region_of(named) or aws.region) if named else home_of(aws, spec)
     name: str | None = source_identifier(spec)
-    while name is not None and name != primary.identifier:
-        found = instance(aws, name)
+    while name is not None and (name, where.region) != (primary.identifier, primary.region):
+        found = instance(where, name)
         if found is None:
             raise NotFound(
-                f"There is no DB instance {name} in {aws.region}, to make a replica of.",
+                f"There is no DB instance {name} in {where.region}, to make a replica of.",
                 "Correct replica.source in the spec, or leave it out.",
                 call="rds:DescribeDBInstances",
                 code="DBInstanceNotFound",
             )
         yield found
-        name = found.source
+        name, where = found.source, where.in_region(found.source_region or where.region)
 
 
 def replica_instance(aws: Aws, spec: Spec) -> Instance | None:
@@ -166,13 +187,25 @@ def instance(aws: Aws, name: str) -> Instance | None:
     return next(map(Instance.of, answer["DBInstances"]), None)
 
 
-def _require_region(aws: Aws, name: str) -> None:
-    region = name.split(":")[3] if name.startswith("arn:") else aws.region
-    if region != aws.region:
+def _require_regions(aws: Aws, spec: Spec) -> None:
+    """The replica is where we work; its source may be elsewhere, if the spec says both Regions."""
+    wanted = spec.replica
+    replica, source = (wanted.instance, wanted.source) if wanted is not None else (None, None)
+    for name in filter(None, (spec.primary.instance, source, replica)):
+        region = region_of(name) or aws.region
+        if region == aws.region or (name != replica and spec.aws.region is not None):
+            continue
         raise UsageError(
             f"{name} is in {region}, and this run works in {aws.region}.",
-            "Set region in [aws] of the spec to the Region of both instances.",
+            "Set region in [aws] of the spec to the Region of the replica; that of the primary may be another.",
         )
+
+
+def _landing(groups: tuple[SubnetGroup, ...] | NotChecked, spec: Spec) -> str | None:
+    """Return the VPC of the subnet group that the spec names."""
+    name = spec.replica.subnet_group.lower() if spec.replica is not None else ""
+    known = () if isinstance(groups, NotChecked) else groups
+    return next((group.vpc for group in known if group.name == name), None)
 
 
 def _no_such_primary(aws: Aws, name: str) -> NotFound:
@@ -204,9 +237,8 @@ def _or_not_checked(read_it: Callable[..., T], *arguments: Any) -> T | NotChecke
         return NotChecked(error.what, error.fix or "Run the same command again.")
 
 
-def _all(
-    aws: Aws, of: Callable[[dict[str, Any]], T], operation: str, key: str, filters: list[dict[str, Any]]
-) -> tuple[T, ...]:
+def _all(aws: Aws, vpc: str, of: Callable[[dict[str, Any]], T], operation: str, key: str) -> tuple[T, ...]:
+    filters = [{"Name": "vpc-id", "Values": [vpc]}]
     return tuple(map(of, aws.pages("ec2", operation, key, Filters=filters)))
 
 

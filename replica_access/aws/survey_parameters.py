@@ -34,7 +34,7 @@ def parameter_groups(
 ) -> ParameterGroups | None:
     """Return the group that is ours and the one it is based on; ``None`` where nobody wants one of ours.
 
-    Without us the replica would have the group that it has, and a new one that of its source.
+    Without us the replica would have the group that it has, and a new one that of its source, in the same Region.
     """
     name = replica_identifier(spec)
     if spec.replica is None or name is None:
@@ -44,7 +44,9 @@ def parameter_groups(
     if not spec.replica.parameters and own not in attached:
         return None
     ours = _group(aws, own)
-    base: str | None = next((group for group in (*attached, *source.parameter_groups) if group != own), None)
+    # in another Region it has the default one: RDS API reference, CreateDBInstanceReadReplica, DBParameterGroupName
+    inherited = source.parameter_groups if source.region == aws.region else (f"default.{engine.family}",)
+    base: str | None = next((group for group in (*attached, *inherited) if group != own), None)
     if ours is not None and belongs_to(name, ours.tags):
         base = ours.tags.get(BASE_TAG, base)
     return ParameterGroups(engine.family, _group(aws, base) if base is not None else None, ours)
