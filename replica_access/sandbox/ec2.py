@@ -7,6 +7,7 @@ network ACL be open. The rules here follow the EC2 API reference.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
@@ -21,7 +22,7 @@ from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.responses import EC2Response
 
-from replica_access.sandbox import block_public_access, interfaces
+from replica_access.sandbox import block_public_access, interfaces, quotas
 from replica_access.sandbox.block_public_access import BlockPublicAccess
 from replica_access.sandbox.security_groups import (
     Rule,
@@ -30,16 +31,17 @@ from replica_access.sandbox.security_groups import (
     refuse_rule_descriptions,
     refuse_too_many_rules,
 )
+from replica_access.sandbox.site import Site
 
 __all__ = ["SandboxEC2", "install"]
 
 LAST_RULE = 32767  # of a network ACL; its asterisk
 
 
-def install() -> None:
+def install(site: Site) -> None:
     """Make moto use this backend; must come before anything asks for a backend."""
     ec2_backends.clear()
-    ec2_backends.backend = SandboxEC2
+    ec2_backends.backend = partial(SandboxEC2, site)  # type: ignore[assignment]  # moto only ever calls it
     # DescribeSubnets shows every attribute that is called like a member of its answer
     subnets: Any = Subnet
     subnets.block_public_access_states = property(
@@ -48,9 +50,10 @@ def install() -> None:
 
 
 class SandboxEC2(EC2Backend):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, site: Site, region_name: str, account_id: str) -> None:
+        self.site = site
         self.block_public_access = BlockPublicAccess()
-        super().__init__(*args, **kwargs)
+        super().__init__(region_name, account_id)
 
     @property
     def _url_module(self) -> Any:
@@ -233,7 +236,8 @@ class Responses(block_public_access.Calls, EC2Response):
                 rules, _ = authorize(**permission)
                 added += rules
             if group is not None:
-                refuse_too_many_rules(group, getattr(group, f"{direction}_rules"))
+                limit = self.ec2_backend.site.faults.quota(quotas.RULES)
+                refuse_too_many_rules(group, getattr(group, f"{direction}_rules"), limit)
         except Exception:
             if group is not None:
                 setattr(group, f"{direction}_rules", before)

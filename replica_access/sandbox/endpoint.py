@@ -143,11 +143,12 @@ def set_up(place: Site, password: str, primary: Future[PostgresServer]) -> None:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # no web page shall read what is in here
     from moto.ec2.models import ec2_backends
 
-    from replica_access.sandbox import ec2, network, rds, secretsmanager
+    from replica_access.sandbox import ec2, network, rds, secretsmanager, servicequotas
 
-    ec2.install()
+    ec2.install(place)
     rds.install(place)
     secretsmanager.install()
+    servicequotas.install(place)
     networks, instances = ec2_backends[ACCOUNT][REGION], rds.backend(ACCOUNT, REGION)
     layout = network.build(networks, instances)
     server = primary.result()

@@ -12,6 +12,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from replica_access.sandbox import quotas
 from replica_access.sandbox.record import RecordedCall
 
 __all__ = ["NO_FAULTS", "FaultError", "Faults", "Injector", "LostAnswer", "NextError", "Refusal", "Turn", "When"]
@@ -69,6 +70,7 @@ class Faults:
     :ivar expire: after so many calls the credentials have expired.
     :ivar hold: instances by name, and the status that each stays in once it is there.
     :ivar fail: instances by name, and the status that the creation of each ends in.
+    :ivar quota: quotas by Service Quotas' code, and the value that each has instead of AWS's.
     :ivar linger: how many seconds the network interface of an instance outlives it.
     :ivar by: a part of the User-Agent; the calls of others meet none of this.
     """
@@ -81,6 +83,7 @@ class Faults:
     turn: tuple[Turn, ...] = ()
     hold: Mapping[str, str] = field(default_factory=dict)
     fail: Mapping[str, str] = field(default_factory=dict)
+    quota: Mapping[str, float] = field(default_factory=dict)
     linger: float = 1.0
     by: str = ""
 
@@ -187,6 +190,10 @@ class Injector:
 
     def holds(self, instance: str, status: str) -> bool:
         return self.faults.hold.get(instance) == status
+
+    def quota(self, code: str) -> int:
+        """What the account has of something, by Service Quotas' code."""
+        return int(self.faults.quota.get(code, quotas.ALL[code].value))
 
     def fails(self, instance: str) -> str | None:
         """The status that the creation of an instance is to end in."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from moto.rds.models import DBInstance, DBSubnetGroup, rds_backends
 
-from replica_access.sandbox import interfaces, rds_offers
+from replica_access.sandbox import interfaces, quotas, rds_offers
 from replica_access.sandbox import rds_checks as refuse
 from replica_access.sandbox import rds_events as events
 from replica_access.sandbox import rds_jobs as jobs
@@ -142,7 +142,7 @@ class SandboxRDS(Clusters):
         self._refuse_new_identifier(call)
         refuse.parameter_group_for_replica(call)
         refuse.unfit_source(source)
-        refuse.too_many_replicas(source.replicas, source.level + 1)
+        refuse.too_many_replicas(source.replicas, source.level + 1, self.site.faults.quota(quotas.REPLICAS))
         group = self.subnet_group(call["db_subnet_group_name"]) if call.get("db_subnet_group_name") else None
         refuse.subnet_group_for_replica(call, group, [one for one in self.instances if one.source is source])
         inherited = inherited_by_replica(source)
@@ -169,7 +169,7 @@ class SandboxRDS(Clusters):
     def _refuse_new_identifier(self, call: dict[str, Any]) -> None:
         refuse.invalid_identifier(call["db_instance_identifier"])
         refuse.taken_identifier(call["db_instance_identifier"], self.databases)
-        refuse.quota_reached(self.databases)
+        refuse.quota_reached(self.databases, self.site.faults.quota(quotas.DB_INSTANCES))
 
     def _new_instance(self, call: dict[str, Any], group: DBSubnetGroup, source: Instance | None = None) -> Instance:
         rds_offers.unknown_certificate_authority(call)

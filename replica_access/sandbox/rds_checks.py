@@ -19,8 +19,7 @@ from moto.rds.exceptions import (
     RDSClientError,
 )
 
-MAX_INSTANCES = 40
-MAX_REPLICAS, MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 15, 5, 3
+MAX_REPLICAS_OF_REPLICA, MAX_LEVELS = 5, 3
 VALID_IDENTIFIER = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,62}(?<!-)", re.IGNORECASE)
 VALID_GROUP_NAME = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,254}(?<!-)", re.IGNORECASE)
 VALID_FAMILY = re.compile(r"(postgres|aurora-postgresql)(9\.[3-6]|1[0-9])")
@@ -71,8 +70,8 @@ def taken_identifier(value: str, databases: Collection[str]) -> None:
         raise RDSClientError("DBInstanceAlreadyExists", "DB instance already exists")
 
 
-def quota_reached(databases: Collection[str]) -> None:
-    if len(databases) >= MAX_INSTANCES:
+def quota_reached(databases: Collection[str], limit: int) -> None:
+    if len(databases) >= limit:
         raise RDSClientError("InstanceQuotaExceeded", "Instance quota exceeded")
 
 
@@ -175,13 +174,13 @@ def unfit_source(source: Any) -> None:
         )
 
 
-def too_many_replicas(replicas: Sequence[str], level: int) -> None:
-    """:param level: of the replica to be: 1 for a replica of a primary."""
+def too_many_replicas(replicas: Sequence[str], level: int, limit: int) -> None:
+    """:param level: of the replica to be: 1 for a replica of a primary, to which ``limit`` applies."""
     if level > MAX_LEVELS:
         raise RDSClientError(
             "InvalidDBInstanceState", f"The source is a read replica of level {MAX_LEVELS} and cannot have replicas."
         )
-    limit = MAX_REPLICAS if level == 1 else MAX_REPLICAS_OF_REPLICA
+    limit = limit if level == 1 else MAX_REPLICAS_OF_REPLICA
     if len(replicas) >= limit:
         raise RDSClientError("InvalidDBInstanceState", f"The source already has {limit} read replicas.")
 

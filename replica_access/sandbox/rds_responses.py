@@ -11,8 +11,8 @@ from moto.core.utils import utcnow
 from moto.rds import urls as moto_urls
 from moto.rds.responses import RDSResponse
 
+from replica_access.sandbox import quotas, rds_logs
 from replica_access.sandbox import rds_checks as refuse
-from replica_access.sandbox import rds_logs
 from replica_access.sandbox.rds import SandboxRDS
 from replica_access.sandbox.rds_offers import CERTIFICATE_AUTHORITIES, INSTANCE_CLASSES, LICENSE, LOG_TYPES
 from replica_access.sandbox.site import Site
@@ -144,8 +144,24 @@ class Responses(RDSResponse):
         return ActionResult({"PendingMaintenanceActions": []})
 
     def describe_account_attributes(self) -> ActionResult:
-        used = len(self.backend.databases)
-        return ActionResult({"AccountQuotas": [{"AccountQuotaName": "DBInstances", "Used": used, "Max": 40}]})
+        used = {
+            "AllocatedStorage": sum(instance.allocated_storage for instance in self.rds.instances),
+            "DBClusters": len(self.rds.clusters),
+            "DBInstances": len(self.rds.databases),
+            "DBParameterGroups": sum(not name.startswith("default.") for name in self.rds.db_parameter_groups),
+            "DBSubnetGroups": len(self.rds.subnet_groups),
+            "ReadReplicasPerMaster": max((len(instance.replicas) for instance in self.rds.instances), default=0),
+        }
+        found = [
+            {
+                "AccountQuotaName": quota.attribute,
+                "Used": used[quota.attribute],
+                "Max": self.site.faults.quota(quota.code),
+            }
+            for quota in quotas.ALL.values()
+            if quota.attribute is not None
+        ]
+        return ActionResult({"AccountQuotas": found})
 
 
 class Urls:

@@ -19,7 +19,6 @@ __all__ = ["Rule", "canonical", "refuse_characters", "refuse_rule_descriptions",
 
 DESCRIPTION_ALPHABET = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
 VALID_DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
-MAX_RULES = 60
 AWS_WEIGHTS = {"com.amazonaws.global.cloudfront.origin-facing": 55}  # what a rule for AWS's own lists costs, if not 1
 
 
@@ -84,14 +83,14 @@ def refuse_rule_descriptions(permission: Mapping[str, Any]) -> None:
                 refuse_characters("rule", source.get("Description"))
 
 
-def refuse_too_many_rules(group: SecurityGroup, rules: Collection[SecurityGroupRule]) -> None:
+def refuse_too_many_rules(group: SecurityGroup, rules: Collection[SecurityGroupRule], limit: int) -> None:
     """The quota counts IPv4 and IPv6 apart; another group, or a list of AWS's own, counts as one rule of both.
 
     A list of the customer costs as many rules as it may have entries, however few it has.
     """
     lists = group.ec2_backend.managed_prefix_lists
     for family in ("IPv4", "IPv6"):
-        if sum(_cost(rules, lists, family)) > MAX_RULES:
+        if sum(_cost(rules, lists, family)) > limit:
             raise EC2ClientError(
                 "RulesPerSecurityGroupLimitExceeded",
                 "The maximum number of rules per security group has been reached.",

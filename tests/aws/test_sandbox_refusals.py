@@ -207,10 +207,10 @@ def test_a_refused_replica_leaves_nothing(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(("replicas", "level"), [(15, 1), (5, 2), (0, 4)])
 def test_replicas_have_a_limit_at_every_level(replicas: int, level: int) -> None:
     with pytest.raises(RDSClientError) as caught:
-        rds_checks.too_many_replicas(["some"] * replicas, level)
+        rds_checks.too_many_replicas(["some"] * replicas, level, 15)
     assert caught.value.code == "InvalidDBInstanceState"
     if replicas:
-        rds_checks.too_many_replicas(["some"] * (replicas - 1), level)
+        rds_checks.too_many_replicas(["some"] * (replicas - 1), level, 15)
 
 
 # --- creating an instance
