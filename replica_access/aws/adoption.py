@@ -7,6 +7,7 @@ from dataclasses import replace
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
+from replica_access.aws.parameters import ParameterGroups
 from replica_access.aws.rules import SecurityGroup
 from replica_access.model import BlockedObject
 
@@ -56,7 +57,10 @@ def without_ours(landscape: Landscape, replica: str) -> Landscape:
         places = tuple(
             place for place in places if isinstance(place.tags, NotChecked) or not belongs_to(replica, place.tags)
         )
-    return replace(landscape, replica=None, security_groups=groups, subnet_groups=places)
+    parameters = landscape.parameter_groups
+    if isinstance(parameters, ParameterGroups) and parameters.ours and belongs_to(replica, parameters.ours.tags):
+        parameters = replace(parameters, ours=None)
+    return replace(landscape, replica=None, security_groups=groups, subnet_groups=places, parameter_groups=parameters)
 
 
 def namesake(

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from replica_access.aws.addresses import MIN_PREFIX
+from replica_access.aws.plan_access import SECURITY_GROUP
 from replica_access.errors import AwsError
 from replica_access.model import Call
 
@@ -45,12 +46,12 @@ Document = dict[str, Any]
 class Draft:
     """A template in the making.
 
-    :ivar references: by a name in the calls, what stands for it in the template.
+    :ivar references: by a parameter of the calls and its value, what stands for that in the template.
     """
 
     parameters: Document = field(default_factory=dict)
     resources: Document = field(default_factory=dict)
-    references: Document = field(default_factory=dict)
+    references: dict[tuple[str, str], Document] = field(default_factory=dict)
 
     def add(self, logical_id: str, kind: str, properties: Document, **attributes: Any) -> None:
         self.resources[logical_id] = {"Type": kind, **attributes, "Properties": properties}
@@ -59,11 +60,14 @@ class Draft:
         found: Document = self.resources[logical_id]["Properties"]
         return found
 
-    def referring(self, value: Any) -> Any:
-        """Return `value` with references for the names of what the template makes."""
+    def referring(self, parameter: str, value: Any) -> Any:
+        """Return the `value` of `parameter`, or a reference where it names what the template makes.
+
+        The value alone does not tell: a subnet group and a parameter group may have one name.
+        """
         if isinstance(value, list | tuple):
-            return [self.referring(each) for each in value]
-        return self.references.get(value, value) if isinstance(value, str) else value
+            return [self.referring(parameter, each) for each in value]
+        return self.references.get((parameter, value), value) if isinstance(value, str) else value
 
 
 def cloudformation(calls: Iterable[Call]) -> Document:
@@ -112,7 +116,8 @@ def _security_group(draft: Draft, call: Mapping[str, Any]) -> None:
         "Tags": call["TagSpecifications"][0]["Tags"],
     }
     draft.add(GROUP, "AWS::EC2::SecurityGroup", properties)
-    draft.references["${security_group}"] = {"Fn::GetAtt": [GROUP, "GroupId"]}
+    made = {"Fn::GetAtt": [GROUP, "GroupId"]}
+    draft.references |= {(parameter, SECURITY_GROUP): made for parameter in ("GroupId", "VpcSecurityGroupIds")}
 
 
 def _ingress(draft: Draft, call: Mapping[str, Any]) -> None:
@@ -133,7 +138,7 @@ def _sources(draft: Draft, permission: Mapping[str, Any]) -> Iterable[tuple[Mapp
         yield entry, {"SourcePrefixListId": entry["PrefixListId"]}
     for entry in permission.get("UserIdGroupPairs", ()):
         owner = {"SourceSecurityGroupOwnerId": entry["UserId"]} if entry.get("UserId") else {}
-        yield entry, {"SourceSecurityGroupId": draft.referring(entry["GroupId"]), **owner}
+        yield entry, {"SourceSecurityGroupId": draft.referring("GroupId", entry["GroupId"]), **owner}
 
 
 def _address(draft: Draft, cidr: str, note: str) -> str:
@@ -159,7 +164,7 @@ def _address(draft: Draft, cidr: str, note: str) -> str:
 
 def _subnet_group(draft: Draft, call: Mapping[str, Any]) -> None:
     draft.add(SUBNETS, "AWS::RDS::DBSubnetGroup", dict(call))
-    draft.references[call["DBSubnetGroupName"]] = {"Ref": SUBNETS}
+    draft.references["DBSubnetGroupName", call["DBSubnetGroupName"]] = {"Ref": SUBNETS}
 
 
 # --- the replica -----------------------------------------------------------------------------------------------------
@@ -174,7 +179,7 @@ def _parameter_group(draft: Draft, call: Mapping[str, Any]) -> None:
         **({"Tags": call["Tags"]} if "Tags" in call else {}),
     }
     draft.add(PARAMETERS, "AWS::RDS::DBParameterGroup", properties)
-    draft.references[call["DBParameterGroupName"]] = {"Ref": PARAMETERS}
+    draft.references["DBParameterGroupName", call["DBParameterGroupName"]] = {"Ref": PARAMETERS}
 
 
 def _parameters(draft: Draft, call: Mapping[str, Any]) -> None:
@@ -191,7 +196,9 @@ def _replica(draft: Draft, call: Mapping[str, Any]) -> None:
 def _changed_replica(draft: Draft, call: Mapping[str, Any]) -> None:
     """Say of the replica itself what is changed once it is there: CloudFormation makes a modification of it again."""
     draft.properties(REPLICA).update(
-        (RENAMED.get(name, name), draft.referring(value)) for name, value in call.items() if name not in NO_PROPERTY
+        (RENAMED.get(name, name), draft.referring(name, value))
+        for name, value in call.items()
+        if name not in NO_PROPERTY
     )
 
 

@@ -11,11 +11,12 @@ from cfnlint.config import ManualArgs
 
 from replica_access.aws import templates
 from replica_access.aws.landscape import Landscape, Route, RouteTable, Subnet, SubnetGroup
-from replica_access.aws.rules import SecurityGroup
+from replica_access.aws.rules import PrefixList, SecurityGroup
 from replica_access.cli.as_yaml import written
 from replica_access.model import Call
 from replica_access.spec import Spec
 from tests.unit.aws_landscapes import EMPTY, LOCAL, PRIMARY, spec_of
+from tests.unit.test_aws_parameters import CUSTOM, with_groups
 from tests.unit.test_templates import calls
 
 # Ids as EC2 makes them: the linter knows their form.
@@ -40,14 +41,38 @@ REAL = replace(
 )
 ELSEWHERE = replace(REAL, primary=replace(REAL.primary, subnet_group="private", subnets=(*PUBLIC, PRIVATE)))
 
+LIST = "pl-0123456789abcdef0"
+ALL = spec_of(
+    network={"allow": [{"cidr": "203.0.113.7/32", "note": "office", "expires": "2099-12-31"}, {"prefix_list": LIST},
+                       {"security_group": "office"}, {"cidr": "2001:db8::/48"}]},
+    replica={
+        "parameters": {"hot_standby_feedback": "1", "max_standby_streaming_delay": "900000"},
+        "log_exports": ["postgresql", "upgrade", "iam-db-auth-error"],
+        "monitoring_interval": 60,
+        "monitoring_role": "arn:aws:iam::123456789012:role/rds-monitoring",
+        "performance_insights": True,
+        "ca_certificate": "rds-ca-ecc384-g1",
+        "tags": {"team": "data"},
+    },
+)  # fmt: skip
+FULL = replace(
+    with_groups(ELSEWHERE, CUSTOM),
+    prefix_lists={LIST: PrefixList(LIST, "staff", 1, 10, ("198.51.100.0/24",))},
+)
+
 WANTED: dict[str, tuple[Spec, Landscape]] = {
     "the least": (spec_of(network={"allow": []}, replica={"deletion_protection": False}), REAL),
     "addresses": (spec_of(), REAL),
     "inside the VPC": (spec_of(replica={"publicly_accessible": False}), REAL),
-    "another subnet group": (spec_of(), ELSEWHERE),
+    "a subnet group of its own": (spec_of(), ELSEWHERE),
     "existing groups": (spec_of(network={"security_groups": ["office"]}), REAL),
     "logins by IAM": (spec_of(users={"bi": {"auth": "iam"}}), REAL),
     "tags": (spec_of(replica={"tags": {"team": "data", "cost centre": "Zürich: 42"}}), REAL),
+    "all that there is": (ALL, FULL),
+    "a replica of a replica": (
+        spec_of(replica={"source": "other"}),
+        replace(REAL, upstreams=(replace(REAL.primary, identifier="other", source="prod"),)),
+    ),
     "another class": (spec_of(replica={"class": "db.t4g.medium"}), REAL),
 }
 """Specs, and what stands there already."""

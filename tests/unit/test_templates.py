@@ -143,6 +143,24 @@ def test_groups_and_parameters_that_the_plan_makes_are_referred_to() -> None:
     assert properties(document, "SubnetGroup")["SubnetIds"] == ["subnet-1", "subnet-2"]
 
 
+def test_groups_of_one_name_are_told_apart() -> None:
+    made = [
+        Call("rds", "CreateDBSubnetGroup", {"DBSubnetGroupName": "ours", "DBSubnetGroupDescription": "public",
+                                            "SubnetIds": ["subnet-1", "subnet-2"]}),
+        Call("rds", "CreateDBParameterGroup", {"DBParameterGroupName": "ours", "Description": "ours",
+                                               "DBParameterGroupFamily": "postgres17"}),
+        Call("rds", "CreateDBInstanceReadReplica", {"DBInstanceIdentifier": "ours", "DBSubnetGroupName": "ours",
+                                                    "SourceDBInstanceIdentifier": "ours"}),
+        Call("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "ours", "DBParameterGroupName": "ours"}),
+    ]  # fmt: skip
+    assert properties(templates.cloudformation(made), "Replica") == {
+        "DBInstanceIdentifier": "ours",
+        "SourceDBInstanceIdentifier": "ours",
+        "DBSubnetGroupName": {"Ref": "SubnetGroup"},
+        "DBParameterGroupName": {"Ref": "ParameterGroup"},
+    }
+
+
 def test_another_subnet_group_goes_with_the_arn_of_the_source() -> None:
     landscape = replace(
         EMPTY,
