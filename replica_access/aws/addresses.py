@@ -230,7 +230,7 @@ def cost(sources: Iterable[str], lists: Mapping[str, PrefixList | NotChecked]) -
 
 def description(allow: Allow) -> str:
     """Return the description of the rule that lets `allow` in."""
-    return ownership.description(about(allow)) or "replica-access"
+    return ownership.description(about(allow)).strip() or "replica-access"
 
 
 def about(allow: Allow) -> str:

@@ -23,10 +23,9 @@ def subnet_group(landscape: Landscape, replica: str, placement: Placement, comma
         yield Check("subnet group", "problem", placement.reason, way_out(landscape, replica, commands))
         return
     yield Check("subnet group", "ok", placement.reason)
-    if landscape.replica is None:
-        yield from _siblings(landscape, placement.group.vpc)
     if landscape.replica is not None:
         return
+    yield from _siblings(landscape, placement.group.vpc)
     group = placement.group
     if isinstance(landscape.subnets, NotChecked):
         yield not_checked("zones", landscape.subnets)
@@ -34,11 +33,11 @@ def subnet_group(landscape: Landscape, replica: str, placement: Placement, comma
         return
     found = sorted(zones(landscape.subnets, group.subnets))
     enough = len(found) >= MIN_ZONES
-    fix = "" if enough else f"Add a subnet in another zone: {another_group(landscape, commands)}"
+    fix = "" if enough else f"Add a subnet in another zone, or use another group: {_by_hand(landscape, commands)}"
     yield Check("zones", "ok" if enough else "problem", f"{group.name} covers {', '.join(found) or 'no zone'}", fix)
     full = [each.id for each in landscape.subnets if each.id in group.subnets and not each.free_addresses]
     if full:
-        fix = f"Free some addresses there, or use another group: {another_group(landscape, commands)}"
+        fix = f"Free some addresses there, or use another group: {_by_hand(landscape, commands)}"
         yield Check("free addresses", "problem", f"{', '.join(full)} of {group.name} has no address left", fix)
     else:
         yield Check("free addresses", "ok", f"every subnet of {group.name} has some")
@@ -75,6 +74,23 @@ def another_group(landscape: Landscape, commands: Commands) -> str:
     subnets = landscape.subnets
     if not isinstance(subnets, NotChecked) and choose(landscape, subnets):
         return 'Write subnet_group = "auto" in [replica] of the spec: a group of public subnets is made.'
+    return _needed(landscape, commands)
+
+
+def _by_hand(landscape: Landscape, commands: Commands) -> str:
+    """Return how to make a group that serves where the spec means the primary's, which is public and does not."""
+    subnets = landscape.subnets
+    chosen = () if isinstance(subnets, NotChecked) else choose(landscape, subnets)
+    if not chosen:
+        return _needed(landscape, commands)
+    command = commands.rds(
+        "create-db-subnet-group", "--db-subnet-group-name", f"{landscape.source.identifier}-public",
+        "--db-subnet-group-description", "public subnets", "--subnet-ids", *(subnet.id for subnet in chosen),
+    )  # fmt: skip
+    return f"{command}  # then name it in replica.subnet_group"
+
+
+def _needed(landscape: Landscape, commands: Commands) -> str:
     return (
         f"{landscape.vpc} needs public subnets in {MIN_ZONES} zones, with free addresses; for a route table of subnets "
         f"that may be public: {commands.route('RTB-ID', gateway(landscape))}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from replica_access.aws import network_acl
+from replica_access.aws import addresses, network_acl
 from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked, PublicAccess, RouteTable, Subnet
 from replica_access.aws.network import Placement, is_open, private_subnets, route_table_of
@@ -126,7 +126,9 @@ def _insufficient(subnet: Subnet, vpc: str | None, access: PublicAccess) -> str:
 
 
 def _ways(landscape: Landscape, spec: Spec, placement: Placement, commands: Commands) -> Iterator[Check]:
-    clients = [ip_network(allow.cidr) for allow in spec.network.allow if allow.cidr is not None]
+    # members of a security group come by their private addresses, and not from the internet
+    sources = [allow.source for allow in spec.network.allow if allow.security_group is None]
+    clients = [ip_network(net) for source in sources for net in addresses.networks(source, landscape.prefix_lists)]
     reachable = [client for client in clients if client.version == 4 or is_dual_stack(landscape)]
     yield _routes(landscape, placement, reachable, commands)
     yield from _acls(landscape, placement, reachable, commands)

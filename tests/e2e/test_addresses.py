@@ -100,6 +100,15 @@ def test_what_somebody_added_by_hand_is_listed_and_denied(shop: Account) -> None
     )
 
 
+def test_rules_that_may_not_be_seen_are_no_answer(shop: Account) -> None:
+    with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroupRules",)):
+        ran = shop.run("access", "list")
+    assert ran.status == 4, ran
+    assert ran.out.startswith(f"✓ {OFFICE}: ok\n")
+    assert "Rules beyond the spec could not be seen" in ran.err
+    assert "Ask for the permission ec2:DescribeSecurityGroupRules" in ran.err
+
+
 def test_what_has_expired_is_pruned_from_the_spec_and_the_group(shop: Account) -> None:
     assert shop.run("access", "allow", GUEST, "--expires", "2099-12-31", "--yes").status == 0
     assert shop.run("access", "prune", "--yes").out == "Nothing has expired.\n"

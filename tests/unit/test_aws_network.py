@@ -8,6 +8,7 @@ import pytest
 
 from replica_access.aws.landscape import Acl, AclEntry, Exclusion, Landscape, PublicAccess, Route, RouteTable, Subnet
 from replica_access.aws.preflight import checks
+from replica_access.aws.rules import PrefixList
 
 from .aws_landscapes import (
     DENIED,
@@ -84,6 +85,31 @@ def test_one_zone_and_a_full_subnet_are_problems() -> None:
     found = problems(replace(EMPTY, subnets=subnets))
     assert set(found) == {"zones", "free addresses"}
     assert "subnet-1 of public has no address left" in found["free addresses"].detail
+    assert "vpc-1 needs public subnets in 2 zones" in found["zones"].fix
+
+
+def test_a_full_subnet_of_a_public_group_names_the_command_for_another_group() -> None:
+    assert isinstance(EMPTY.subnets, tuple)
+    full, other = (
+        replace(EMPTY.subnets[0], free_addresses=free, id=name) for free, name in ((0, "subnet-1"), (9, "x"))
+    )
+    landscape = replace(
+        EMPTY,
+        subnets=(full, other, *EMPTY.subnets[1:]),
+        route_tables=(replace(PUBLIC_TABLE, subnets=("subnet-1", "subnet-2", "x")), MAIN_TABLE),
+    )
+    fix = problems(landscape)["free addresses"].fix
+    assert "aws rds create-db-subnet-group --db-subnet-group-name prod-public" in fix
+    assert "--subnet-ids x subnet-2" in fix
+    assert fix.endswith("# then name it in replica.subnet_group")
+
+
+def test_the_networks_of_a_prefix_list_have_to_pass_the_network_acl() -> None:
+    spec = spec_of(network={"allow": [{"prefix_list": "pl-1"}]})
+    landscape = replace(EMPTY, prefix_lists={"pl-1": PrefixList("pl-1", "office", 1, 2, ("198.51.100.0/24",))})
+    assert not problems(landscape, spec)
+    closed = replace(landscape, acls=(_acl(DATABASE, REPLIES),))
+    assert "198.51.100.0/24" in problems(closed, spec)["network ACL"].detail
 
 
 def test_blocked_public_access_is_a_problem_unless_the_subnets_are_excluded() -> None:
