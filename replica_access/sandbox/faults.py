@@ -68,6 +68,7 @@ class Faults:
     :ivar deny: actions that are not allowed; EC2's dry runs are told so too.
     :ivar throttle: every so many-th call is throttled.
     :ivar expire: after so many calls the credentials have expired.
+    :ivar opted_out: Regions that the account has not opted in to, where its credentials are unknown.
     :ivar hold: instances by name, and the status that each stays in once it is there.
     :ivar fail: instances by name, and the status that the creation of each ends in.
     :ivar quota: quotas by Service Quotas' code, and the value that each has instead of AWS's.
@@ -78,6 +79,7 @@ class Faults:
     deny: tuple[str, ...] = ()
     throttle: int | None = None
     expire: int | None = None
+    opted_out: tuple[str, ...] = ()
     lose: tuple[LostAnswer, ...] = ()
     next: tuple[NextError, ...] = ()
     turn: tuple[Turn, ...] = ()
@@ -96,8 +98,7 @@ class Faults:
             for key, kind in entries.items():
                 if key in given:
                     given[key] = tuple(kind(**_known(kind, entry)) for entry in given[key])
-            if "deny" in given:
-                given["deny"] = tuple(given["deny"])
+            given |= {key: tuple(given[key]) for key in ("deny", "opted_out") if key in given}
             faults = cls(**given)
         except TypeError as error:
             raise FaultError(str(error)) from error
@@ -164,6 +165,8 @@ class Injector:
         lost = self._lost(call)
         if lost is When.BEFORE_IT_ACTS:
             return lost
+        if call.region in self.faults.opted_out:
+            return unknown_credentials(call.service)
         if self.faults.expire is not None and self._calls > self.faults.expire:
             return expired(call.service)
         if self.faults.throttle is not None and self._calls % self.faults.throttle == 0:
@@ -235,6 +238,15 @@ def expired(service: str) -> Refusal:
     if service in JSON_SERVICES:
         return Refusal("ExpiredTokenException", why, 400)
     return Refusal("ExpiredToken", why, 403)
+
+
+def unknown_credentials(service: str) -> Refusal:
+    """What a Region says that the account has not opted in to: it has not heard of the account."""
+    if service == "ec2":
+        return Refusal("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
+    if service in JSON_SERVICES:
+        return Refusal("UnrecognizedClientException", "The security token included in the request is invalid.", 400)
+    return Refusal("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
 
 
 JSON_SERVICES = ("kms", "logs", "pi", "secretsmanager", "servicequotas")

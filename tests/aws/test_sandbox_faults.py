@@ -122,6 +122,32 @@ def test_every_third_call_is_throttled(sandbox: Sandbox, service: str, code: str
 
 
 @pytest.mark.parametrize(
+    ("service", "code", "status"),
+    [
+        ("ec2", "AuthFailure", 401),
+        ("rds", "InvalidClientTokenId", 403),
+        ("secretsmanager", "UnrecognizedClientException", 400),
+        ("sts", "InvalidClientTokenId", 403),
+    ],
+)
+def test_a_region_that_is_not_opted_in_knows_nobody(sandbox: Sandbox, service: str, code: str, status: int) -> None:
+    calls = {
+        "ec2": "describe_vpcs",
+        "rds": "describe_db_instances",
+        "secretsmanager": "list_secrets",
+        "sts": "get_caller_identity",
+    }
+    there = getattr(sandbox.client(service, "ap-southeast-4"), calls[service])
+    there()
+    with sandbox.faults(opted_out=("ap-southeast-4",)):
+        got_code, message, got_status = answer(there)
+        assert (got_code, got_status) == (code, status)
+        assert message
+        look_at(sandbox, service)()
+    there()
+
+
+@pytest.mark.parametrize(
     ("service", "code", "message", "status"),
     [
         ("ec2", "RequestExpired", "Request has expired.", 400),
@@ -213,7 +239,7 @@ def test_a_creation_stays_where_it_is_held_until_it_is_released(sandbox: Sandbox
 
 def test_the_source_turns_modifying_midway(sandbox: Sandbox) -> None:
     create = {"DBInstanceIdentifier": sandbox.name("midway"), "SourceDBInstanceIdentifier": "prod-db"}
-    turn = Turn("prod-db", "modifying", before="rds:CreateDBInstanceReadReplica", seconds=0.5)
+    turn = Turn("prod-db", "modifying", before="rds:CreateDBInstanceReadReplica", seconds=2)
     with sandbox.faults(turn=(turn,)):
         assert sandbox.instance()["DBInstanceStatus"] == "available"
         assert refusal(lambda: sandbox.rds.create_db_instance_read_replica(**create)) == (

@@ -155,7 +155,9 @@ def test_a_name_alone_is_of_the_region_itself(sandbox: Sandbox, rds: Any, create
     assert described(rds) is None
 
 
-def test_an_unencrypted_source_has_no_encrypted_replica(sandbox: Sandbox, create: Any, key: str) -> None:
+def test_an_unencrypted_source_has_unencrypted_replicas_which_outlive_it(
+    sandbox: Sandbox, rds: Any, create: Any, key: str
+) -> None:
     name = sandbox.name("plain")
     sandbox.rds.create_db_instance(
         DBInstanceIdentifier=name, DBInstanceClass="db.t4g.micro", Engine="postgres", AllocatedStorage=20,
@@ -168,4 +170,11 @@ def test_an_unencrypted_source_has_no_encrypted_replica(sandbox: Sandbox, create
         "InvalidParameterCombination",
         "Cannot create an encrypted read replica from unencrypted source.",
     )
+    create(SourceDBInstanceIdentifier=arn)
+    assert wait(rds, "available")["ReadReplicaSourceDBInstanceIdentifier"] == arn
     sandbox.remove(name)
+    deadline = time.monotonic() + PATIENCE
+    while "ReadReplicaSourceDBInstanceIdentifier" in (wait(rds, "available")):
+        assert time.monotonic() < deadline
+    rds.delete_db_instance(DBInstanceIdentifier="far", SkipFinalSnapshot=True)
+    wait(rds, None)
