@@ -75,7 +75,6 @@ class Database:
     connect: frozenset[Oid]
     create: frozenset[Oid]
     allows_connections: bool = True
-    default_acl: bool = False
     entries: tuple[Entry, ...] = ()
 
     @property

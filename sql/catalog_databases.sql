@@ -9,7 +9,6 @@ SELECT s.system_identifier AS system_identifier,
        d.datname AS name,
        d.datdba::bigint AS owner,
        d.datallowconn AS allows_connections,
-       d.datacl IS NULL AS default_acl,
        ARRAY(SELECT pg_catalog.concat_ws(' ', a.grantee, a.grantor, a.is_grantable, a.privilege_type)
                FROM pg_catalog.aclexplode(COALESCE(d.datacl, pg_catalog.acldefault('d', d.datdba))) a) AS entries
   FROM (SELECT (pg_catalog.pg_control_system()).system_identifier::text AS system_identifier,

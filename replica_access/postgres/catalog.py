@@ -304,7 +304,6 @@ def _database(row: Any) -> Database:
         connect=frozenset(e.grantee for e in entries if e.privilege == "CONNECT"),
         create=frozenset(e.grantee for e in entries if e.privilege == "CREATE"),
         allows_connections=row.allows_connections,
-        default_acl=row.default_acl,
         entries=entries,
     )
 

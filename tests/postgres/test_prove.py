@@ -125,7 +125,7 @@ def site(primary: PostgresServer, replica: PostgresServer) -> Iterator[Site]:
         "CREATE ROLE {user} LOGIN PASSWORD '" + PASSWORD + "'",
         "CREATE DATABASE {database} TEMPLATE template0",
         "CREATE DATABASE {other} TEMPLATE template0",
-        "REVOKE CONNECT ON DATABASE {other} FROM PUBLIC",
+        "REVOKE CONNECT, TEMPORARY ON DATABASE {other} FROM PUBLIC",
     ):
         site.sql(statement, "postgres")
     site.sql(SCRIPT)
@@ -380,6 +380,10 @@ def test_a_database_with_the_default_acl_and_something_to_read(site: Site, make_
     open_to_all = make_database("default")
     site.sql("CREATE SCHEMA shop; CREATE TABLE shop.orders (); GRANT USAGE ON SCHEMA shop TO PUBLIC", open_to_all)
     assert "finds nothing to read" in the(site.prove(), "database_not_granted", open_to_all).detail
+    site.sql(
+        "GRANT CREATE ON DATABASE {0} TO PUBLIC; REVOKE CREATE ON DATABASE {0} FROM PUBLIC".format(f'"{open_to_all}"')
+    )
+    assert "finds nothing to read" in the(site.prove(), "database_not_granted", open_to_all).detail  # but spelled out
     site.sql("GRANT SELECT ON shop.orders TO PUBLIC", open_to_all)
     proof = site.prove()
     assert failed(proof) == {"database_not_granted"}
