@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from replica_access import passwords
@@ -78,7 +79,7 @@ def provision(spec: Spec, account: Account) -> Policy:
 
     :raises UsageError: it is longer than IAM takes.
     """
-    return _policy(spec, account, [*_look(spec, account), *_change(spec, account)])
+    return _policy(spec, account, chain(_look(spec, account), _change(spec, account)))
 
 
 def audit(spec: Spec, account: Account) -> Policy:
@@ -86,7 +87,7 @@ def audit(spec: Spec, account: Account) -> Policy:
 
     :raises UsageError: it is longer than IAM takes.
     """
-    return _policy(spec, account, list(_look(spec, account)))
+    return _policy(spec, account, _look(spec, account))
 
 
 def connect(spec: Spec, user: str, account: Callable[[], Account]) -> Policy:
@@ -139,11 +140,12 @@ Source: the permissions that AWS's own CloudFormation handler of AWS::RDS::DBIns
 def _look(spec: Spec, account: Account) -> Iterator[Statement]:
     # All of them: a cascading replica may have others between it and the primary, and the primary other replicas,
     # whose VPC ours has to share. The spec names none of these.
-    yield _statement("SeeInstances", "rds:DescribeDBInstances", account.arn("rds", "db:*"))
+    homes = {each.region: each.arn("rds", "db:*") for each in (account, _home(spec, account))}
+    yield _statement("SeeInstances", "rds:DescribeDBInstances", *homes.values())
     yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
     if own := _own_subnet_group(spec, account):
         yield _statement("SeeOurSubnetGroup", "rds:ListTagsForResource", own)
-    yield _statement("SeeAccountAndNetwork", SEEN_ANYWHERE, "*", equal={"aws:RequestedRegion": account.region})
+    yield _in_region(account, *SEEN_ANYWHERE)
     if spec.replica is not None and spec.replica.parameters:
         # of our group, and of the one that it is based on, whatever its name
         actions = ("rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:ListTagsForResource")
@@ -161,13 +163,10 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
             *_home(spec, account).secrets(spec.primary.admin_secret),
         )
     elif spec.primary.auth == "iam":
-        ids = dict.fromkeys((account.primary_id, account.replica_id))
-        logins = (account.login(instance_id, account.admin) for instance_id in ids)
-        yield _statement("LogInAsAdmin", "rds-db:connect", *logins)
+        primary = _home(spec, account).login(account.primary_id, account.admin)
+        yield _statement("LogInAsAdmin", "rds-db:connect", primary, account.login(account.replica_id, account.admin))
     if kept := _kept_passwords(spec):
-        yield _secrets(
-            "ReadPasswords", ("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"), account, kept
-        )
+        yield _passwords(account, kept, "GetSecretValue", "DescribeSecret")
     if by_iam := [name for name, user in spec.users.items() if user.auth == "iam"]:
         logins = (account.login(account.replica_id, name) for name in by_iam)
         yield _statement("ProveLogins", "rds-db:connect", *logins)
@@ -200,8 +199,7 @@ def _change(spec: Spec, account: Account) -> Iterator[Statement]:
         yield from _change_replica(spec, account, name)
         yield from _change_network(account, name)
     if kept := _kept_passwords(spec):
-        actions = ("secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:TagResource")
-        yield _secrets("KeepPasswords", actions, account, kept)
+        yield _passwords(account, kept, "CreateSecret", "PutSecretValue", "TagResource")
 
 
 def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Statement]:
@@ -222,8 +220,7 @@ def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Stateme
     if spec.replica is not None and spec.replica.monitoring_role is not None:
         to_whom = {"iam:PassedToService": "monitoring.rds.amazonaws.com"}
         yield _statement("LetRdsMonitor", "iam:PassRole", spec.replica.monitoring_role, equal=to_whom)
-    yield _statement("RdsLooks", LOOKED_AT_BY_RDS, "*", equal={"aws:RequestedRegion": account.region})
-    yield _statement("AskWhatHappened", "rds:DescribeEvents", "*", equal={"aws:RequestedRegion": account.region})
+    yield _in_region(account, "rds:DescribeEvents", *LOOKED_AT_BY_RDS)
 
 
 def _own_subnet_group(spec: Spec, account: Account) -> str | None:
@@ -276,21 +273,31 @@ def _statement(
     return {"Sid": sid, "Effect": "Allow", "Action": allowed, "Resource": list(dict.fromkeys(resources)), **condition}
 
 
-def _secrets(sid: str, actions: tuple[str, ...], account: Account, names: list[str]) -> Statement:
-    return _statement(sid, actions, *(resource for name in names for resource in account.secrets(name)))
+def _in_region(account: Account, *actions: str) -> Statement:
+    return _statement("SeeInRegion", actions, "*", equal={"aws:RequestedRegion": account.region})
 
 
-def _document(statements: list[Statement]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": statements}
+def _passwords(account: Account, names: list[str], *operations: str) -> Statement:
+    resources = (resource for name in names for resource in account.secrets(name))
+    return _statement("Passwords", tuple(f"secretsmanager:{operation}" for operation in operations), *resources)
 
 
-def _policy(spec: Spec, account: Account, statements: list[Statement]) -> Policy:
+def _document(statements: Iterable[Statement]) -> Policy:
+    """Return the policy; statements of one Sid are about the same resources, and become one."""
+    found: dict[str, Statement] = {}
+    for statement in statements:
+        first = found.setdefault(statement["Sid"], statement)
+        first["Action"] = sorted({*first["Action"], *statement["Action"]})
+    return {"Version": "2012-10-17", "Statement": list(found.values())}
+
+
+def _policy(spec: Spec, account: Account, statements: Iterable[Statement]) -> Policy:
     """Return the policy; where it would be too long, with one pattern for all secrets that have our prefix."""
     policy = _document(statements)
     if length(policy) > MAX_CHARACTERS:
         common = account.arn("secretsmanager", "secret:replica-access/*")
         prefix = common.removesuffix("*")
-        for statement in statements:
+        for statement in policy["Statement"]:
             resources = (common if each.startswith(prefix) else each for each in statement["Resource"])
             statement["Resource"] = list(dict.fromkeys(resources))
     if (long := length(policy)) > MAX_CHARACTERS:

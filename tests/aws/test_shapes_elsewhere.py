@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from replica_access.aws.ownership import as_mapping
+from replica_access.sandbox.record import RecordedCall
+from tests.e2e.iam import asked_by, refused
 from tests.sandbox_fixtures import PATIENCE
 
 from .desk import SPEC, Desk, assert_told, desk, nursery
@@ -63,9 +66,10 @@ def test_a_replica_in_another_region(desk: Desk, key: str) -> None:
     text = desk.program.spec.read_text(encoding="utf-8")
     desk.program.spec.write_text(f'{text}[replica.parameters]\nhot_standby_feedback = "1"\n', encoding="utf-8")
     try:
-        assert_told(desk.run("check"), 0, f"✓ account: 123456789012 in {ELSEWHERE}", f"✓ KMS key: {key}")
-        applied = desk.run("--format", "json", "apply", "--yes")
-        assert_told(applied, 0)
+        with desk.sandbox.recording(by="replica-access/") as calls:
+            assert_told(desk.run("check"), 0, f"✓ account: 123456789012 in {ELSEWHERE}", f"✓ KMS key: {key}")
+            applied = desk.run("--format", "json", "apply", "--yes")
+            assert_told(applied, 0)
         proof: dict[str, Any] = applied.document["proof"]
         assert (proof["ok"], proof["same_system"], proof["in_recovery"]) == (True, True, True)
         rds = desk.sandbox.client("rds", ELSEWHERE)
@@ -75,8 +79,18 @@ def test_a_replica_in_another_region(desk: Desk, key: str) -> None:
         assert name not in desk.sandbox.names()
         assert_told(desk.run("plan", "--check"), 0, "Nothing to do")
         assert_told(desk.run("verify"), 0)
+        assert_allowed(desk, calls)
     finally:
         remove_far(desk, name)
+
+
+def assert_allowed(desk: Desk, calls: list[RecordedCall]) -> None:
+    """What is exported for whoever provisions holds in both Regions."""
+    policy = desk.run("export", "iam-policy", "--for", "provision").document
+    groups = desk.sandbox.client("ec2", ELSEWHERE).describe_security_groups()["SecurityGroups"]
+    tags = {group["GroupId"]: as_mapping(group.get("Tags", ())) for group in groups}
+    assert {call.region for call in calls} == {ELSEWHERE, desk.sandbox.status.region}
+    assert refused(policy, [asked for call in calls for asked in asked_by(call, tags)]) == []
 
 
 def test_what_another_region_needs_is_told_at_once(desk: Desk) -> None:

@@ -17,6 +17,8 @@ from replica_access.model import Call
 from replica_access.spec import Spec
 from tests.unit.aws_landscapes import EMPTY, LOCAL, PRIMARY, spec_of
 from tests.unit.test_aws_parameters import CUSTOM, with_groups
+from tests.unit.test_aws_regions import FAR
+from tests.unit.test_aws_regions import spec as spec_elsewhere
 from tests.unit.test_templates import calls
 
 # Ids as EC2 makes them: the linter knows their form.
@@ -72,6 +74,10 @@ WANTED: dict[str, tuple[Spec, Landscape]] = {
     "a replica of a replica": (
         spec_of(replica={"source": "other"}),
         replace(REAL, upstreams=(replace(REAL.primary, identifier="other", source="prod"),)),
+    ),
+    "another Region": (
+        spec_elsewhere(kms_key="arn:aws:kms:ap-southeast-2:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"),
+        replace(REAL, primary=FAR, landing_vpc=VPC),
     ),
     "another class": (spec_of(replica={"class": "db.t4g.medium"}), REAL),
 }

@@ -7,14 +7,14 @@ of which have to be allowed. Where that leaves a choice, all of it is asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from replica_access.aws.ownership import as_mapping, identifier
+from replica_access.aws.ownership import as_mapping
 from replica_access.sandbox.record import RecordedCall
 
-REGION, ACCOUNT = "ap-southeast-2", "123456789012"
+ACCOUNT = "123456789012"
 
 Tags = Mapping[str, str]
 Parameters = Mapping[str, Any]
@@ -62,6 +62,11 @@ def _fits(pattern: str, text: str) -> bool:
     return re.fullmatch(form, text) is not None
 
 
+def refused(policy: Mapping[str, Any], asked: Iterable[Asked]) -> list[str]:
+    """Return what of `asked` the policy does not allow."""
+    return sorted({str(each) for each in asked if not allows(policy, each)})
+
+
 # --- what a call asks for --------------------------------------------------------------------------------------------
 
 
@@ -84,23 +89,27 @@ def _resources(action: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Ite
         yield from _in_ec2(operation, call, tags)
     elif service == "rds" and operation in IN_RDS:
         for resource in IN_RDS[operation](call.parameters):
-            yield resource if resource.startswith("arn:") else _arn("rds", resource), {}
+            yield resource if resource.startswith("arn:") else _arn(call, "rds", resource), {}
     elif service == "secretsmanager":
         name = call.parameters.get("SecretId") or call.parameters["Name"]
         for suffix in ("", "-AbCdEf"):  # which of them a secret without its ARN is judged by, nobody says
-            yield _arn("secretsmanager", f"secret:{name}{suffix}"), {}
+            yield _arn(call, "secretsmanager", f"secret:{name}{suffix}"), {}
+    elif service == "kms":
+        key = call.parameters["KmsKeyId" if "KmsKeyId" in call.parameters else "KeyId"]
+        yield key if key.startswith("arn:") else _arn(call, "kms", f"key/{key}"), {}
     elif action == "servicequotas:GetServiceQuota":
-        yield _arn("servicequotas", f"{call.parameters['ServiceCode']}/{call.parameters['QuotaCode']}"), {}
+        yield _arn(call, "servicequotas", f"{call.parameters['ServiceCode']}/{call.parameters['QuotaCode']}"), {}
     else:
         yield "*", {}
 
 
-def _arn(service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
+def _arn(call: RecordedCall, service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{call.region}:{ACCOUNT}:{resource}"
 
 
 def _replica(call: Parameters) -> Iterator[str]:
-    yield f"db:{identifier(call['SourceDBInstanceIdentifier'])}"
+    source = call["SourceDBInstanceIdentifier"]
+    yield source if source.startswith("arn:") else f"db:{source}"
     yield f"db:{call['DBInstanceIdentifier']}"
     yield f"subgrp:{call.get('DBSubnetGroupName', 'default')}"
     yield "og:default:postgres-17"
@@ -148,12 +157,12 @@ IN_RDS: Mapping[str, Callable[[Parameters], Iterator[str]]] = {
 
 def _in_ec2(operation: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Iterator[tuple[str, Tags]]:
     parameters = call.parameters
-    groups, rules = _arn("ec2", "security-group/"), _arn("ec2", "security-group-rule/")
+    groups, rules = _arn(call, "ec2", "security-group/"), _arn(call, "ec2", "security-group-rule/")
     asked = _request_tags(parameters)
     if operation == "DescribeVpcAttribute":
-        yield _arn("ec2", f"vpc/{parameters['VpcId']}"), {}
+        yield _arn(call, "ec2", f"vpc/{parameters['VpcId']}"), {}
     elif operation == "CreateSecurityGroup":
-        yield _arn("ec2", f"vpc/{parameters['VpcId']}"), {}
+        yield _arn(call, "ec2", f"vpc/{parameters['VpcId']}"), {}
         yield f"{groups}*", asked
     elif operation == "CreateTags" and call.operation != "CreateTags":
         made = groups if call.operation == "CreateSecurityGroup" else rules
@@ -170,7 +179,7 @@ def _in_ec2(operation: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Ite
         if operation == "AuthorizeSecurityGroupIngress":
             yield f"{rules}*", asked
     elif operation == "GetManagedPrefixListEntries":
-        yield _arn("ec2", f"prefix-list/{parameters['PrefixListId']}"), {}
+        yield _arn(call, "ec2", f"prefix-list/{parameters['PrefixListId']}"), {}
     else:
         assert operation.startswith("Describe"), f"what {operation} is judged on has to be said here"
         yield "*", {}

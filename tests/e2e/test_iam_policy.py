@@ -13,7 +13,7 @@ from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_mapping
 from replica_access.aws.permissions import LOOKED_AT_BY_RDS
 from tests.cli.program import Ran
 from tests.e2e.conftest import PROVISION, REPLICA, SECRET, Account
-from tests.e2e.iam import Asked, Tags, allowing, allows, asked_by
+from tests.e2e.iam import Asked, Tags, allowing, asked_by, refused
 from tests.sandbox_fixtures import tcp
 
 ADDRESSES = ("127.0.0.1/32", "203.0.113.7/32", "203.0.113.8/32")
@@ -205,10 +205,6 @@ def policy(account: Account, purpose: str) -> dict[str, Any]:
     done(ran)
     assert ran.err == ""
     return ran.document
-
-
-def refused(policy: dict[str, Any], asked: Iterable[Asked]) -> list[str]:
-    return sorted({str(each) for each in asked if not allows(policy, each)})
 
 
 def unneeded(policy: dict[str, Any], asked: Iterable[Asked]) -> set[tuple[str, str]]:

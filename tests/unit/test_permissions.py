@@ -118,6 +118,22 @@ def test_all_that_may_be_between_a_cascading_replica_and_the_primary_can_be_seen
     assert found["rds:ModifyDBInstance"] == {"db:analytics"}
 
 
+def test_of_another_region_the_policy_names_the_primary_and_where_its_admin_logs_in() -> None:
+    far = "arn:aws:rds:eu-west-1:123456789012:db:prod"
+    for primary in ({"instance": far, "admin_secret": "prod/master"}, {"instance": far, "auth": "iam"}):
+        policy = permissions.provision(spec_of(aws={"region": REGION}, primary=primary), ACCOUNT)
+        elsewhere = {each for _, each, _ in parts(policy) if ":eu-west-1:" in each}
+        assert {each.split(":", 5)[-1] for each in elsewhere} == {
+            "db:*",
+            "db:prod",
+            *(
+                ("dbuser:db-PRIMARY/master",)
+                if "auth" in primary
+                else ("secret:prod/master", "secret:prod/master-??????")
+            ),
+        }
+
+
 def test_whoever_audits_changes_nothing() -> None:
     actions = allowed(permissions.audit(EVERYTHING, ACCOUNT)).keys()
     assert {action.partition(":")[2][:4] for action in actions} <= {"Desc", "Get", "GetS", "GetM", "List", "conn"}
