@@ -104,7 +104,9 @@ def _beside(
         if allow_wide:
             yield Check("other groups", "ok", f"{told}; LET IN BY --allow-wide: {'; '.join(wide)}")
             return
-        rule = next(rule for rule in rules if any(source in rule.source for source in wide) or rule is rules[-1])
+        words = {word for text in wide for word in text.replace(",", " ").split()}
+        lists = [rule for rule in rules if rule.source.startswith("pl-")]  # whose networks add up, names no rule
+        rule = next((rule for rule in rules if rule.source in words), *lists[:1])
         revoke = commands.ec2("revoke-security-group-ingress", "--group-id", group.id, "--security-group-rule-ids",
                               rule.id or "SGR-ID")  # fmt: skip
         fix = f"Leave it out of network.security_groups, or have its owner close it: {revoke}. Or --allow-wide."

@@ -27,7 +27,7 @@ def test_what_the_readme_has_people_type_exists() -> None:
     lines = re.findall(rf"(?:^|`|\s){PROGRAM} ([^`\n]+)", text)
     assert len(lines) >= 5
     for line in lines:
-        words = line.partition("#")[0].split()
+        words = line.partition("#")[0].partition(" -- ")[0].split()  # what comes after two hyphens is another program's
         name = next((name for name in (" ".join(words[:2]), *words) if name in known), PROGRAM)
         typed = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert typed <= everywhere | options_of(known[name]), line

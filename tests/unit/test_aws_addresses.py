@@ -311,7 +311,11 @@ def test_prefix_lists_are_looked_into() -> None:
     [
         ((by_hand("203.0.113.7/32"), by_hand("0.0.0.0/0", 22, 22)), None, ""),
         ((by_hand("198.51.100.7/32"),), "ok", "sg-web (web) lets in, beyond network.allow: 198.51.100.7/32"),
-        ((by_hand("0.0.0.0/0", -1, -1, "-1"),), "problem", "that is too wide: 0.0.0.0/0"),
+        (
+            (by_hand("0.0.0.0/0", -1, -1, "-1"), replace(by_hand("198.51.100.7/32"), id="sgr-narrow")),
+            "problem",
+            "that is too wide: 0.0.0.0/0",
+        ),
         ((by_hand("pl-1"),), "not checked", "AWS denied"),
     ],
 )
@@ -327,6 +331,16 @@ def test_what_another_group_lets_in_is_named_and_refused_where_it_is_too_wide(
     if outcome == "problem":
         assert "revoke-security-group-ingress --group-id sg-web --security-group-rule-ids sgr-9" in found[0].fix
         assert check(landscape, spec, "other groups", allow_wide=True).outcome == "ok"
+
+
+def test_a_list_in_another_group_whose_networks_add_up_is_refused_by_its_rule() -> None:
+    group = replace(WEB, ingress=(by_hand("pl-1"),))
+    halves = replace(OFFICE, networks=("10.0.0.0/16", "10.1.0.0/16"))
+    landscape = replace(EMPTY, security_groups=(group,), prefix_lists={"pl-1": halves})
+    found = check(landscape, spec_of(network={"security_groups": ["web"]}), "other groups")
+    assert found.outcome == "problem"
+    assert "10.0.0.0/15, which is what 10.0.0.0/16, 10.1.0.0/16 add up to" in found.detail
+    assert "--security-group-rule-ids sgr-9" in found.fix
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------
