@@ -22,6 +22,9 @@ class Hosting(Protocol):
     def look(self, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
 
+    def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
+        """Look for everything that was made around the servers, and what has to go for it to be gone."""
+
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
 
@@ -39,6 +42,9 @@ class Hosting(Protocol):
 
     def password(self, user: str) -> Secret | None:
         """Return the stored password of `user`, or ``None`` where none is stored; one who logs in by IAM has none."""
+
+    def keeps_password(self, user: str) -> bool:
+        """Return whether the password of `user` is stored, or will be when what `look` planned is carried out."""
 
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, before any server learns of it."""
@@ -60,6 +66,9 @@ class PlainHosting:
         several = len(replicas) > 1
         checks = (_replica_check(f"replica {name}" if several else "replica", it) for name, it in replicas.items())
         return tuple(checks), Plan()
+
+    def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
+        return (), Plan()
 
     def primary(self) -> Login:
         return self._login(self.spec.primary.dsn or "")
@@ -87,6 +96,9 @@ class PlainHosting:
         from replica_access import passwords
 
         return passwords.read_file(self._file(user))
+
+    def keeps_password(self, user: str) -> bool:
+        return self.password(user) is not None
 
     def store_password(self, user: str, password: Secret) -> None:
         from replica_access import passwords
@@ -143,5 +155,5 @@ def _address(login: Login) -> str:
 
 
 def stored_passwords(hosting: Hosting, users: Iterable[str]) -> frozenset[str]:
-    """Return those of `users` whose password is stored."""
-    return frozenset(user for user in users if hosting.password(user) is not None)
+    """Return those of `users` whose password is stored, or comes back with what is planned."""
+    return frozenset(filter(hosting.keeps_password, users))

@@ -86,7 +86,7 @@ def refuse_what_stands_in_the_way(outlook: Outlook, *, skip_blocked: bool = Fals
     explained = {b.object for b in blocked_objects} | {b.object for b in outlook.cluster.blocked}
     if problems := [check for check in outlook.problems if check.name not in explained]:
         raise PreflightFailed(_listed(_explained(c.name, c.detail, c.fix) for c in problems))
-    if stuck := [*outlook.around.blocked, *(b for b in outlook.cluster.blocked if not b.optional)]:
+    if stuck := [b for b in (*outlook.around.blocked, *outlook.cluster.blocked) if not b.optional]:
         raise Blocked(_listed(_explained(b.object, b.reason, b.fix) for b in stuck))
     blocked_objects += outlook.cluster.blocked
     if blocked_objects and not skip_blocked:

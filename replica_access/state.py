@@ -215,6 +215,18 @@ def write(path: Path, state: State) -> None:
         ) from None
 
 
+def write_or_remove(path: Path, state: State) -> None:
+    """Write the file, or take it away where nothing of a run is left on the server.
+
+    :raises UsageError: it cannot be written there.
+    """
+    if any(role.made for role in state.roles.values()):
+        write(path, state)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
 def _damaged(path: Path, why: str) -> UsageError:
     return UsageError(
         f"The state of the last run, {path}, cannot be used: {why}.",

@@ -110,12 +110,13 @@ def look(
     progress.stage("looking at everything")
     with ThreadPoolExecutor(1) as pool:
         surroundings = pool.submit(hosting.look, request)
-        server = _look_at_primary(spec, hosting, request, stock=stock)
+        server = look_at_primary(spec, hosting, request, stock=stock)
         checks, around = surroundings.result()
     return replace(server, checks=checks + server.checks, around=around)
 
 
-def _look_at_primary(spec: Spec, hosting: Hosting, request: Request, *, stock: bool) -> Outlook:
+def look_at_primary(spec: Spec, hosting: Hosting, request: Request, *, stock: bool) -> Outlook:
+    """Look at the primary alone. Where it cannot be asked, that is a problem among the checks."""
     from replica_access.hosting import stored_passwords
     from replica_access.postgres import planning
     from replica_access.postgres.connect import connect
@@ -221,7 +222,7 @@ def apply(
             done.append(change)
             progress.done(change.summary)
         doing = None
-        done.extend(_change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
+        done.extend(change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
         notes = tuple(_end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
     except Error as error:
@@ -240,7 +241,7 @@ def _interrupted(doing: Change | None) -> Interrupted:
     )
 
 
-def _change_primary(
+def change_primary(
     spec: Spec, hosting: Hosting, outlook: Outlook, progress: Progress, *, confirmed: bool
 ) -> Iterator[Change]:
     """Yield what has been changed, as soon as it is committed."""

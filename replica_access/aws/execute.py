@@ -12,7 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replica_access.aws import execute_access, execute_mend, execute_parameters, execute_replica, execute_subnets
+from replica_access.aws import (
+    execute_access,
+    execute_mend,
+    execute_parameters,
+    execute_removal,
+    execute_replica,
+    execute_secrets,
+    execute_subnets,
+)
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.errors import AwsError
@@ -37,8 +45,18 @@ CARRY_OUT: Mapping[str, Callable[[Step], None]] = {
     "ModifyDBParameterGroup": execute_parameters.set_parameters,
     "ResetDBParameterGroup": execute_parameters.reset_parameters,
     "RebootDBInstance": execute_parameters.reboot,
+    "DeleteDBInstance": execute_removal.delete_replica,
+    "DeleteSecurityGroup": execute_removal.delete_security_group,
+    "DeleteDBSubnetGroup": execute_removal.delete_subnet_group,
+    "DeleteDBParameterGroup": execute_removal.delete_parameter_group,
+    "DeleteSecret": execute_removal.delete_secret,
+    "RestoreSecret": execute_secrets.restore,
+    "TagResource": execute_secrets.tag,
 }
 """How each operation that a plan may ask for is carried out."""
+
+BY_ACTION: Mapping[str, Callable[[Step], None]] = {"unprotect replica": execute_removal.unprotect}
+"""What is carried out in another way than its operation usually is."""
 
 
 def execute(
@@ -65,7 +83,7 @@ def execute(
     if operation not in CARRY_OUT:
         raise AwsError(f"The plan asks for {operation}, which is not carried out here.", "Make the plan anew.")
     step = Step(aws, _resolved(change.call.parameters, outputs), outputs, progress, now() + deadline_s, sleep, now)
-    CARRY_OUT[operation](step)
+    BY_ACTION.get(change.action, CARRY_OUT[operation])(step)
 
 
 def _resolved(value: Any, outputs: Mapping[str, str]) -> Any:

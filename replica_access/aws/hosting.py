@@ -13,12 +13,14 @@ from replica_access.aws import (
     ownership,
     plan,
     plan_access,
+    plan_removal,
     plan_secrets,
     preflight,
     preflight_access,
     preflight_plan,
     secret_store,
     survey,
+    survey_removal,
 )
 from replica_access.aws.adoption import not_ours, our_group, without_ours
 from replica_access.aws.commands import Commands
@@ -112,6 +114,14 @@ class RdsHosting:
             )
         return checks, plan.plan(bare, self.spec, today, request)
 
+    def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
+        """Look for everything that was made for the replica, whatever became of it, and what has to go."""
+        replica = ownership.replica_identifier(self.spec)
+        if replica is None:
+            return (), Plan()
+        found = survey_removal.read(self.aws, replica, self._secrets())
+        return plan_removal.checks(found), plan_removal.plan(found, self.spec.aws.profile)
+
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
         home = survey.home_of(self.aws, self.spec)  # where the admin's secret is, too
@@ -161,6 +171,15 @@ class RdsHosting:
             return passwords.read_file(passwords.path_of(secret, self.spec.directory))
         return secret_store.read_password(self.aws, secret)
 
+    def keeps_password(self, user: str) -> bool:
+        """Return whether the password of `user` is stored, or comes back with a secret that the plan restores."""
+        try:
+            return self.password(user) is not None
+        except AwsError:
+            if secret_store.restorable(self.aws, self.spec.secret_of(user)) is None:
+                raise
+            return True
+
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, with the endpoint that it is meant for, before any server learns of it."""
         secret = self.spec.secret_of(user)
@@ -187,15 +206,18 @@ class RdsHosting:
         if name is None or planned.blocked:
             return planned
         found = in_each(list(self._secrets()), self._kept)
-        kept = {secret: each for secret, each in found.items() if each is not None}
+        kept = {secret: each for secret, each in found.items() if isinstance(each, secret_store.Kept)}
+        deleted = {secret: each for secret, each in found.items() if isinstance(each, Mapping)}
         follow = (each for each in plan_secrets.follow(kept, replica, name) if self._may_be_ours(each.object))
-        return replace(planned, changes=(*planned.changes, *follow))
+        restored = plan_secrets.restored(deleted, self._secrets(), name)
+        return replace(planned, changes=(*planned.changes, *follow, *restored))
 
-    def _kept(self, secret: str) -> secret_store.Kept | None:
+    def _kept(self, secret: str) -> secret_store.Kept | Mapping[str, str] | None:
+        """Return what `secret` holds, or, where it is ours and deleted, its tags."""
         try:
             return secret_store.read(self.aws, secret)
-        except AwsError:  # a problem of logging in, which is told there
-            return None
+        except AwsError:  # otherwise a problem of logging in, which is told there
+            return secret_store.restorable(self.aws, secret)
 
     def _may_be_ours(self, secret: str) -> bool:
         try:

@@ -199,7 +199,7 @@ def _change(spec: Spec, account: Account) -> Iterator[Statement]:
         yield from _change_replica(spec, account, name)
         yield from _change_network(account, name)
     if kept := _kept_passwords(spec):
-        yield _passwords(account, kept, "CreateSecret", "PutSecretValue", "TagResource")
+        yield _passwords(account, kept, "CreateSecret", "PutSecretValue", "RestoreSecret", "TagResource")
 
 
 def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Statement]:

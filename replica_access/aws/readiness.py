@@ -41,6 +41,9 @@ USABLE = frozenset(
 )
 """Statuses in which an instance takes connections; those that begin with ``configuring-`` are further ones."""
 
+LEAVING = frozenset({"delete-precheck", "deleted", "deleting"})
+"""Statuses of a DB instance that is on its way out."""
+
 BROKEN = frozenset({"error", "terminated"})
 """Statuses of the read replication that it does not leave by itself."""
 

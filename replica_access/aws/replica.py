@@ -14,7 +14,7 @@ from replica_access.aws.commands import Commands
 from replica_access.aws.events import News, events
 from replica_access.aws.failures import is_passing
 from replica_access.aws.landscape import Instance
-from replica_access.aws.readiness import BROKEN, TERMINAL, why_unready
+from replica_access.aws.readiness import BROKEN, LEAVING, TERMINAL, why_unready
 from replica_access.aws.session import Aws
 from replica_access.aws.survey import instance as describe
 from replica_access.errors import AwsError, NotFound, WaitFailed
@@ -93,6 +93,50 @@ def wait_until_ready(
                 "for how long.",
             )
         progress.waiting(f"{identifier}: {state} ({duration(elapsed)}){news.last()}")
+        sleep(min(_interval_s(elapsed, local=aws.is_local), deadline_s - elapsed))
+
+
+def wait_until_gone(
+    aws: Aws,
+    identifier: str,
+    progress: Progress,
+    deadline_s: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Poll until there is no instance `identifier`, whose deletion has begun.
+
+    :raises WaitFailed: it is not on its way out any more, with what RDS says about it; or `deadline_s` seconds have
+        passed.
+    """
+    begin = now()
+    leaving = False
+    while True:
+        elapsed = now() - begin
+        try:
+            found = describe(aws, identifier)
+        except AwsError as error:
+            if not is_passing(error):
+                raise
+            state = f"AWS does not answer ({error.code})"
+        else:
+            if found is None:
+                return
+            state = found.status
+            is_leaving = state in LEAVING
+            if not is_leaving and (leaving or elapsed > UNSEEN_S):  # right after the call it looks as it did before
+                raise WaitFailed(
+                    f"{identifier} was to be deleted and is {state}. {_events(aws, identifier)}",
+                    "Run the same command again when what kept it is mended.",
+                )
+            leaving = is_leaving
+        if elapsed >= deadline_s:
+            raise WaitFailed(
+                f"{identifier} is not gone after {duration(elapsed)}: {state}.",
+                "RDS goes on with it: run the same command again, and it waits on from here.",
+            )
+        progress.waiting(f"{identifier}: {state} ({duration(elapsed)})")
         sleep(min(_interval_s(elapsed, local=aws.is_local), deadline_s - elapsed))
 
 

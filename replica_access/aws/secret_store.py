@@ -16,7 +16,7 @@ from typing import Any
 from replica_access.aws.commands import Commands
 from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, is_managed
 from replica_access.aws.session import Aws
-from replica_access.errors import AwsError, NotFound, NotOurs
+from replica_access.errors import AccessDenied, AwsError, NotFound, NotOurs
 from replica_access.model import Secret
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "replica-access")
@@ -151,11 +151,27 @@ def is_ours(aws: Aws, secret_id: str) -> bool:
     return is_managed(as_mapping(found.get("Tags", ())))
 
 
+def waits_for_deletion(aws: Aws, secret_id: str) -> bool:
+    """Return whether `secret_id` is deleted and can still be restored."""
+    return "DeletedDate" in aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
+
+
+def restorable(aws: Aws, secret_id: str) -> Mapping[str, str] | None:
+    """Return the tags of `secret_id` where it is ours, deleted, and can still be restored.
+
+    Where it cannot be looked at, whoever reads it is told why.
+    """
+    try:
+        found = aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
+    except (AccessDenied, NotFound):
+        return None
+    tags = as_mapping(found.get("Tags", ()))
+    return tags if "DeletedDate" in found and is_managed(tags) else None
+
+
 def _doomed(aws: Aws, secret_id: str, error: AwsError) -> AwsError:
     """Return that `secret_id` is about to be deleted, where that is the reason of `error`; its code has several."""
-    if error.code != "InvalidRequestException":
-        return error
-    if "DeletedDate" not in aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id):
+    if error.code != "InvalidRequestException" or not waits_for_deletion(aws, secret_id):
         return error
     restore = Commands(aws.region).secret("restore-secret", "--secret-id", secret_id)
     return AwsError(

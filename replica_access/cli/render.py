@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
-from replica_access.model import Change, Check, Plan, Proof, ProofCheck, Request
+from replica_access.model import Change, Check, Pending, Plan, Proof, ProofCheck, Request
 from replica_access.names import shown
 
 _MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]", "note": "[cyan]·[/]"}
@@ -42,17 +42,22 @@ def plan(what: Plan, *, with_sql: bool, request: Request) -> Iterator[str]:
             sentence = f"{covered.reader} reads {covered.object} already, through {covered.through}"
             yield f"  [green]=[/] {escaped(sentence)}"
         yield ""
-    if what.pending:
-        yield "[bold]Pending[/]"
-        for pending in what.pending:
-            yield f"  [yellow]…[/] {escaped(pending.kind)} {escaped(pending.name)}: {escaped(pending.reason)}"
-        yield ""
+    yield from pending(what.pending)
     if what.blocked:
         yield "[bold]Blocked[/]"
         for blocked in what.blocked:
             yield f"  [red]✗[/] {escaped(blocked.object)}: {escaped(blocked.reason)}"
             for line in blocked.fix.splitlines():
                 yield f"      [cyan]{escaped(_cut(printable(line)))}[/]"
+        yield ""
+
+
+def pending(found: Sequence[Pending], *, title: str = "Pending") -> Iterator[str]:
+    """Yield what is not there yet, or what is left alone, each with its reason."""
+    if found:
+        yield f"[bold]{title}[/]"
+        for each in found:
+            yield f"  [yellow]…[/] {escaped(each.kind)} {escaped(each.name)}: {escaped(each.reason)}"
         yield ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from replica_access.errors import Error, Incomplete, ProofFailed
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.hosting import Hosting
     from replica_access.inventory import Inventory
-    from replica_access.model import Plan, Proof, Request
+    from replica_access.model import Change, Plan, Proof, Request
     from replica_access.outlook import Applied, Outlook
     from replica_access.spec import Spec
     from replica_access.state import State
@@ -69,15 +69,26 @@ def look(
 ) -> tuple[Outlook, State | None]:
     """Look at everything, knowing what the last run left behind; return that too.
 
+    :raises UsageError: the state is damaged.
+    """
+    from replica_access import workflow
+
+    return look_knowing(call, spec, partial(workflow.look, spec, hosting, call.terminal, stock=stock), request)
+
+
+def look_knowing(
+    call: Context, spec: Spec, look: Callable[[Request], Outlook], request: Request
+) -> tuple[Outlook, State | None]:
+    """Call `look` with the roles that runs have made and `spec` does not name; return its outlook and the state.
+
     The state of another system is none, which is said: it may name roles that are somebody else's here.
 
     :raises UsageError: the state is damaged.
     """
-    from replica_access import state, workflow
+    from replica_access import state
 
     path = state.beside(call.spec_path)
     known = state.read(path)
-    look = partial(workflow.look, spec, hosting, call.terminal, stock=stock)
     outlook = look(replace(request, departed=state.departed(known, spec)))
     if known is not None and outlook.system_identifier not in {"", known.system_identifier}:
         call.terminal.close()
@@ -135,10 +146,11 @@ def carry_out(
     from replica_access import workflow
 
     when = datetime.now(UTC)
-    undo = _leave_undo(saved or call.spec_path, outlook.plan, spec.primary.database, when)
+    undo = leave_undo(saved or call.spec_path, outlook.plan, spec.primary.database, when)
     applied = workflow.apply(spec, hosting, outlook, call.terminal, confirmed=confirmed)
     if undo is not None:
-        undo = _corrected_undo(undo, outlook.plan, applied, spec.primary.database)
+        failed = applied.error is not None
+        undo = corrected_undo(undo, outlook.plan, applied.changes, spec.primary.database, failed=failed)
     try:
         _remember(call, spec, hosting, outlook, applied, stock, known, when)
     except Error as error:
@@ -212,7 +224,7 @@ def _remember(
     state.write(state.beside(call.spec_path), after)
 
 
-def _leave_undo(beside: Path, what: Plan, database: str, when: datetime) -> Path | None:
+def leave_undo(beside: Path, what: Plan, database: str, when: datetime) -> Path | None:
     """Write what would take the plan back, before anything is done; return where.
 
     :raises UsageError: it cannot be written: then nothing is done either.
@@ -227,7 +239,7 @@ def _leave_undo(beside: Path, what: Plan, database: str, when: datetime) -> Path
     return path
 
 
-def _corrected_undo(path: Path, planned: Plan, applied: Applied, database: str) -> Path | None:
+def corrected_undo(path: Path, planned: Plan, changes: Sequence[Change], database: str, *, failed: bool) -> Path | None:
     """Let the script take back what was done in the end, where that is not what was planned; none where it is nothing.
 
     After an error the script stays that of the plan, unless more was done: what a lost connection left is not known.
@@ -236,10 +248,10 @@ def _corrected_undo(path: Path, planned: Plan, applied: Applied, database: str) 
     from replica_access.model import Plan
     from replica_access.postgres import script
 
-    plan_ids, ids = ({change.id for change in changes} for changes in (planned.changes, applied.changes))
-    if ids == plan_ids or (applied.error is not None and ids <= plan_ids):
+    plan_ids, ids = ({change.id for change in several} for several in (planned.changes, changes))
+    if ids == plan_ids or (failed and ids <= plan_ids):
         return path
-    done = Plan(applied.changes)
+    done = Plan(tuple(changes))
     if not done.of("cluster") and not done.of("database"):
         path.unlink()
         return None

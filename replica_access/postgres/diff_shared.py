@@ -160,7 +160,7 @@ def _departing(role: Role, authority: Authority, holdings: Sequence[Holdings], r
                 scope="cluster",
                 action="drop role",
                 object=name,
-                summary=f"drop the role {name}, which the spec does not name any more",
+                summary=f"drop the role {name}, which a run has made",
                 sql=(statements.drop_role(role.name),),
                 undo=tuple(_made_again(role, authority)),
                 takes="drop",

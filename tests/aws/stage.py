@@ -186,3 +186,37 @@ def remove(sandbox: Sandbox, replica: str) -> None:
         sandbox.rds.delete_db_subnet_group(DBSubnetGroupName=f"replica-access-{replica}")
     with suppress(sandbox.rds.exceptions.DBParameterGroupNotFoundFault):
         sandbox.rds.delete_db_parameter_group(DBParameterGroupName=f"replica-access-{replica}")
+
+
+def names(found: list[dict[str, Any]], key: str) -> list[str]:
+    return sorted(entry[key] for entry in found)
+
+
+def account(sandbox: Sandbox) -> dict[str, Any]:
+    """Return everything that stands in the account, for comparison; deleted secrets do not stand any more."""
+    ec2, rds = sandbox.ec2, sandbox.rds
+    vpcs = names(ec2.describe_vpcs()["Vpcs"], "VpcId")
+    return {
+        "instances": sorted(
+            (
+                found["DBInstanceIdentifier"], found["DBInstanceStatus"], found["DeletionProtection"],
+                found["PubliclyAccessible"], found["BackupRetentionPeriod"],
+                tuple(found["ReadReplicaDBInstanceIdentifiers"]), repr(found["VpcSecurityGroups"]),
+                repr(found["DBParameterGroups"]), found["DBSubnetGroup"]["DBSubnetGroupName"], repr(found["TagList"]),
+            )
+            for found in rds.describe_db_instances()["DBInstances"]
+        ),
+        "groups": sorted(map(repr, ec2.describe_security_groups()["SecurityGroups"])),
+        "rules": sorted(map(repr, ec2.describe_security_group_rules()["SecurityGroupRules"])),
+        "subnet groups": names(rds.describe_db_subnet_groups()["DBSubnetGroups"], "DBSubnetGroupName"),
+        "parameter groups": names(rds.describe_db_parameter_groups()["DBParameterGroups"], "DBParameterGroupName"),
+        "secrets": names(sandbox.client("secretsmanager").list_secrets()["SecretList"], "Name"),
+        "vpc attributes": [
+            ec2.describe_vpc_attribute(VpcId=vpc, Attribute=attribute)[attribute[0].upper() + attribute[1:]]["Value"]
+            for vpc in vpcs
+            for attribute in ("enableDnsSupport", "enableDnsHostnames")
+        ],
+        "vpcs": vpcs,
+        "subnets": names(ec2.describe_subnets()["Subnets"], "SubnetId"),
+        "interfaces": names(ec2.describe_network_interfaces()["NetworkInterfaces"], "NetworkInterfaceId"),
+    }  # fmt: skip

@@ -81,7 +81,7 @@ class Program:
             finally:
                 child.kill()
 
-    def on_terminal(self, *arguments: str, answer: Callable[[], str]) -> Ran:
+    def on_terminal(self, *arguments: str, answer: Callable[[], str], question: str = "[y/N]") -> Ran:
         """Run where somebody sits at a terminal and types an answer when asked; `out` is all that the screen showed."""
         ours, theirs = pty.openpty()
         with os.fdopen(ours, "r+b", buffering=0) as screen:
@@ -93,7 +93,7 @@ class Program:
                 shown, asked = b"", 0
                 while chunk := _read_screen(screen.fileno()):
                     shown += chunk
-                    if shown.count(b"[y/N]") > asked:
+                    if shown.count(question.encode()) > asked:
                         asked += 1
                         screen.write(f"{answer()}\n".encode())
                 return Ran(child.wait(), shown.decode(), "")

@@ -28,7 +28,7 @@ def test_a_user_that_left_the_spec_goes_with_the_flag_and_comes_back_with_the_un
             0,
             "Taken away only with --allow-drop",
             "temp: may log in no more, and its sessions end",
-            "drop the role temp, which the spec does not name any more",
+            "drop the role temp, which a run has made",
             "shop: take SELECT on the table sales.orders from temp",
         )
         kept = shop.run("apply", "--yes")

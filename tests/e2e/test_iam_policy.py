@@ -67,10 +67,14 @@ def whole_runs(account: Account) -> Heard:
     with listening(account, heard.changing, heard.looking):
         for command in ("check", "plan", "verify"):
             done(run(command))
-        for secret in (SECRET, "prod-db/master"):
-            secrets.delete_secret(SecretId=secret, RecoveryWindowInDays=7)
-            assert "scheduled for deletion" in str(run("check"))
-            secrets.restore_secret(SecretId=secret)
+        secrets.delete_secret(SecretId="prod-db/master", RecoveryWindowInDays=7)
+        assert "scheduled for deletion" in str(run("check"))
+        secrets.restore_secret(SecretId="prod-db/master")
+    secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    with listening(account, heard.changing, heard.looking):
+        assert f"restore the secret {SECRET}" in run("plan").out
+    with listening(account, heard.changing):
+        done(run("apply", "--yes"))
     account.sandbox.remove(REPLICA)
     spoil_subnet_group(account)
     spec = account.run.spec.read_text(encoding="utf-8")
