@@ -57,7 +57,9 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
     placement = place(landscape, wanted)
     if landscape.replica is None:
         yield from preflight_source.source(landscape, name, wanted.kms_key, commands)
-        yield from preflight_account.quotas(landscape)
+        yield from preflight_account.quotas(
+            landscape, subnet_groups=int(placement.first == "create"), parameter_groups=int(bool(wanted.parameters))
+        )
     yield from preflight_account.instance_class(
         landscape, _class(landscape, wanted), placement.group, commands, iam=wants_iam(spec)
     )

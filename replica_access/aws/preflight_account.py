@@ -28,8 +28,8 @@ def account(landscape: Landscape) -> Iterator[Check]:
         yield Check("account", "ok", f"{where}, as {landscape.caller}")
 
 
-def quotas(landscape: Landscape) -> Iterator[Check]:
-    """Check that the account may have one more instance, and its storage."""
+def quotas(landscape: Landscape, *, subnet_groups: int, parameter_groups: int) -> Iterator[Check]:
+    """Check that the account may have one more instance, its storage, and so many groups more."""
     found, source = landscape.quotas, landscape.source
     if isinstance(found, NotChecked):
         yield not_checked("quotas", found)
@@ -39,8 +39,10 @@ def quotas(landscape: Landscape) -> Iterator[Check]:
     for name, words, needed in (
         ("DBInstances", "DB instances", 1),
         ("AllocatedStorage", "GiB of storage", source.storage_gib),
+        ("DBSubnetGroups", "DB subnet groups", subnet_groups),
+        ("DBParameterGroups", "DB parameter groups", parameter_groups),
     ):
-        if (quota := found.get(name)) is None:
+        if (quota := found.get(name)) is None or not needed:
             continue
         state = f"{quota.used:,} of {quota.limit:,} {words} are in use"
         (short if quota.used + needed > quota.limit else free).append(state)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from replica_access.aws.commands import Commands
-from replica_access.aws.landscape import Instance, Landscape
+from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import region_of
 from replica_access.aws.readiness import TERMINAL
 from replica_access.model import Call, Change, Check
@@ -93,13 +93,19 @@ def source(landscape: Landscape, replica: str, kms_key: str | None, commands: Co
     yield _master_password(landscape.primary, commands.in_region(landscape.primary.region))
     yield from _key(landscape, kms_key, commands)
     others = [found for found in instance.replicas if found != replica]
-    limit = MAX_REPLICAS_OF_REPLICA if landscape.upstreams else MAX_REPLICAS
+    limit = MAX_REPLICAS_OF_REPLICA if landscape.upstreams else _most_replicas(landscape)
     if len(others) < limit:
         yield Check("replica count", "ok", f"{len(others)} of at most {limit} of {instance.identifier}")
     else:
         fix = f"Delete one that nobody needs: {', '.join(others)}."
         detail = f"{instance.identifier} has {len(others)} replicas, which is the limit"
         yield Check("replica count", "problem", detail, fix)
+
+
+def _most_replicas(landscape: Landscape) -> int:
+    """Return how many replicas a primary may have: the account's quota, where it is read."""
+    quota = landscape.quotas.get("ReadReplicasPerMaster") if not isinstance(landscape.quotas, NotChecked) else None
+    return MAX_REPLICAS if quota is None or landscape.crosses_regions else quota.limit
 
 
 def _backups(instance: Instance, commands: Commands, *, mendable: bool) -> Check:

@@ -143,7 +143,18 @@ def primary_instance(aws: Aws, spec: Spec) -> Instance:
     found = instance(home, name)
     if found is None:
         raise _no_such_primary(home, name)
+    _require_account(spec.primary.instance or "", found)
     return found
+
+
+def _require_account(named: str, found: Instance) -> None:
+    ours = found.arn.split(":")[4]
+    if named.startswith("arn:") and (theirs := named.split(":")[4]) != ours:
+        raise NotFound(
+            f"{named} is of account {theirs}, and these credentials are of {ours}.",
+            "RDS makes no replicas across accounts: choose the right profile with AWS_PROFILE, or correct the spec.",
+            call="rds:DescribeDBInstances",
+        )
 
 
 def home_of(aws: Aws, spec: Spec) -> Aws:

@@ -115,16 +115,22 @@ def leave_out_what_is_not_allowed(call: Context, outlook: Outlook) -> Outlook:
 
 
 def ask(call: Context, outlook: Outlook, question: str, *, yes: bool) -> None:
-    """Show the plan and ask; whoever has said --yes, sees what was done.
+    """Show the plan, whose account it is in and what it will cost for, and ask; with --yes the account alone.
 
     :raises UsageError: nobody is there to ask.
     """
     from replica_access.cli import render
 
+    about = {check.name: check.detail for check in outlook.checks} if outlook.around.changes else {}
     if yes:
+        if "account" in about:
+            call.terminal.note(f"In AWS account {about['account']}.")
         return
     if not call.as_json:
         print_lines(call, render.plan(outlook.plan, with_sql=call.verbose > 0, request=outlook.request))
+        for name in ("account", "cost"):
+            if name in about:
+                call.print(f"[cyan]·[/] {name}: {escaped(about[name])}")
     call.confirm(question, yes=yes)
 
 

@@ -1,6 +1,6 @@
 """Every precondition of a replica, broken in the account and found by the real `check`, with its exit status.
 
-What cannot be broken over the wire (fifteen replicas, a full quota, IPv6) is in tests/unit.
+What cannot be broken over the wire (IPv6, the levels of a cascade) is in tests/unit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from replica_access.sandbox.faults import Faults
 from tests.sandbox_fixtures import Sandbox
 
 from .desk import SPEC, Desk, assert_told, desk, nursery
@@ -295,6 +296,28 @@ def test_a_class_that_rds_does_not_offer(desk: Desk) -> None:
 def test_a_class_that_is_smaller_than_the_sources(desk: Desk) -> None:
     declare(desk, **{"class": "db.t4g.micro"})
     assert_told(desk.run("check"), 0, "· instance size: db.t4g.micro is smaller than the db.t4g.medium of prod-db")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "words"),
+    [
+        ("L-7B6409FD", "quotas", "DB instances are in use"),
+        ("L-7ADDB58A", "quotas", "GiB of storage are in use"),
+        ("L-5BC124EF", "replica count", "which is the limit"),
+    ],
+)
+def test_a_quota_that_is_used_up(desk: Desk, code: str, name: str, words: str) -> None:
+    with desk.sandbox.replica():
+        most = {"L-7B6409FD": len(desk.sandbox.names()), "L-7ADDB58A": 50, "L-5BC124EF": 1}[code]
+        ran = desk.run("check", faults=Faults(quota={code: most}))
+    assert_told(ran, 1, f"✗ {name}: ", words)
+
+
+def test_a_primary_of_another_account(desk: Desk) -> None:
+    arn = desk.sandbox.instance()["DBInstanceArn"].replace("123456789012", "210987654321")
+    text = SPEC.format(replica=desk.replica).replace('"prod-db"', f'"{arn}"')
+    desk.program.spec.write_text(text, encoding="utf-8")
+    assert_told(desk.run("check"), 1, "is of account 210987654321, and these credentials are of 123456789012")
 
 
 def test_a_name_that_is_taken(desk: Desk) -> None:

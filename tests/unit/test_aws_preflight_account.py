@@ -43,6 +43,12 @@ def test_quotas_must_have_room_for_one_more(quotas: Mapping[str, Quota], words: 
         assert "Service Quotas" in checked["quotas"].fix
 
 
+def test_the_quota_of_replicas_is_the_accounts() -> None:
+    quotas = {"ReadReplicasPerMaster": Quota(15, 16), "DBInstances": Quota(1, 40)}
+    sixteen = replace(primary(replicas=tuple(f"r{n}" for n in range(15))), quotas=quotas)
+    assert not problems(sixteen)
+
+
 def test_quotas_that_rds_does_not_name_are_not_taken_for_enough() -> None:
     assert found(replace(EMPTY, quotas={"DBClusters": Quota(0, 40)}), "quotas").outcome == "not checked"
 
