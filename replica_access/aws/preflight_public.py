@@ -143,7 +143,9 @@ def _routes(landscape: Landscape, placement: Placement, clients: list[Network], 
         return not_checked("routes", tables if isinstance(tables, NotChecked) else UNKNOWN_SUBNETS)
     if private := private_subnets(tables, group):
         if landscape.replica is not None:
-            fix = f"Give each a route: {commands.route('RTB-ID', gateway(landscape))}"
+            route = commands.route("RTB-ID", gateway(landscape))
+            anew = 'or delete the replica: with subnet_group = "auto" the next run makes it in public subnets'
+            fix = f"Give each a route: {route}; {anew}"
         else:
             fix = f"Use a group of public subnets only: {another_group(landscape, commands)}"
         return Check("routes", "problem", f"{group.name} is not public: {'; '.join(private.values())}", fix)
