@@ -18,7 +18,15 @@ from itertools import chain
 from typing import Any
 
 from replica_access import passwords
-from replica_access.aws.ownership import REPLICA_TAG, group_name, identifier, region_of, replica_identifier
+from replica_access.aws.ownership import (
+    MANAGED_TAG,
+    MANAGED_VALUE,
+    REPLICA_TAG,
+    group_name,
+    identifier,
+    region_of,
+    replica_identifier,
+)
 from replica_access.aws.rules import GROUPS_QUOTA, RULES_QUOTA
 from replica_access.errors import UsageError
 from replica_access.names import shown
@@ -75,7 +83,7 @@ def _literal(text: str) -> str:
 
 
 def provision(spec: Spec, account: Account) -> Policy:
-    """Return what `init`, `check`, `plan`, `apply`, `grant` and `verify` need.
+    """Return what `init`, `check`, `plan`, `apply`, `grant`, `verify` and `destroy` need.
 
     :raises UsageError: it is longer than IAM takes.
     """
@@ -144,7 +152,7 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
     yield _statement("SeeInstances", "rds:DescribeDBInstances", *homes.values())
     yield _statement("SeeSubnetGroups", "rds:DescribeDBSubnetGroups", account.arn("rds", "subgrp:*"))
     if own := _own_subnet_group(spec, account):
-        yield _statement("SeeOurSubnetGroup", "rds:ListTagsForResource", own)
+        yield _statement("SubnetGroup", "rds:ListTagsForResource", own)
     yield _in_region(account, *SEEN_ANYWHERE)
     if spec.replica is not None and spec.replica.parameters:
         # of our group, and of the one that it is based on, whatever its name
@@ -198,6 +206,7 @@ def _change(spec: Spec, account: Account) -> Iterator[Statement]:
     if name is not None:
         yield from _change_replica(spec, account, name)
         yield from _change_network(account, name)
+        yield from _remove(account, name)
     if kept := _kept_passwords(spec):
         yield _passwords(account, kept, "CreateSecret", "PutSecretValue", "RestoreSecret", "TagResource")
 
@@ -208,15 +217,15 @@ def _change_replica(spec: Spec, account: Account, name: str) -> Iterator[Stateme
     inherited = (account.arn("rds", "og:*"), account.arn("rds", "pg:*"), account.arn("rds", _subnet_group(spec)))
     yield _statement("MakeReplica", "rds:CreateDBInstanceReadReplica", *_instances(spec, account), *inherited)
     yield from _keys(spec, account)
-    yield _statement("ChangeReplica", ("rds:AddTagsToResource", "rds:ModifyDBInstance"), replica)
+    yield _statement("Replica", ("rds:AddTagsToResource", "rds:ModifyDBInstance"), replica)
     if own := _own_subnet_group(spec, account):
         actions = ("rds:AddTagsToResource", "rds:CreateDBSubnetGroup", "rds:ModifyDBSubnetGroup")
-        yield _statement("MakeSubnetGroup", actions, own)
+        yield _statement("SubnetGroup", actions, own)
     if spec.replica is not None and spec.replica.parameters:
         group = account.arn("rds", f"pg:{group_name(name)}")
         changes = ("rds:CreateDBParameterGroup", "rds:ModifyDBParameterGroup", "rds:ResetDBParameterGroup")
-        yield _statement("ChangeParameters", (*changes, "rds:AddTagsToResource", "rds:ModifyDBInstance"), group)
-        yield _statement("RebootReplica", "rds:RebootDBInstance", replica)
+        yield _statement("ParameterGroup", (*changes, "rds:AddTagsToResource", "rds:ModifyDBInstance"), group)
+        yield _statement("Replica", "rds:RebootDBInstance", replica)
     if spec.replica is not None and spec.replica.monitoring_role is not None:
         to_whom = {"iam:PassedToService": "monitoring.rds.amazonaws.com"}
         yield _statement("LetRdsMonitor", "iam:PassRole", spec.replica.monitoring_role, equal=to_whom)
@@ -247,18 +256,42 @@ def _subnet_group(spec: Spec) -> str:
 def _change_network(account: Account, name: str) -> Iterator[Statement]:
     groups, rules = account.arn("ec2", "security-group/*"), account.arn("ec2", "security-group-rule/*")
     asked, there = {f"aws:RequestTag/{REPLICA_TAG}": name}, {f"aws:ResourceTag/{REPLICA_TAG}": name}
-    yield _statement("MakeGroupInVpc", "ec2:CreateSecurityGroup", account.arn("ec2", "vpc/*"))
-    yield _statement("MakeGroup", "ec2:CreateSecurityGroup", groups, equal=asked)
+    yield _statement("MakeSecurityGroupInVpc", "ec2:CreateSecurityGroup", account.arn("ec2", "vpc/*"))
+    yield _statement("MakeSecurityGroup", "ec2:CreateSecurityGroup", groups, equal=asked)
     # A group is tagged as it is made, and never afterwards: our tag is what lets us change it.
-    yield _statement("TagGroup", "ec2:CreateTags", groups, equal={"ec2:CreateAction": "CreateSecurityGroup", **asked})
+    yield _statement(
+        "TagSecurityGroup", "ec2:CreateTags", groups, equal={"ec2:CreateAction": "CreateSecurityGroup", **asked}
+    )
     changes = (
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:RevokeSecurityGroupIngress",
         "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
     )
-    yield _statement("ChangeGroup", changes, groups, equal=there)
+    yield _statement("SecurityGroup", changes, groups, equal=there)
     yield _statement("MakeRules", ("ec2:AuthorizeSecurityGroupIngress", "ec2:CreateTags"), rules, equal=asked)
     yield _statement("TagRules", ("ec2:CreateTags", "ec2:DeleteTags"), rules, equal=there)
+
+
+# --- taking away -----------------------------------------------------------------------------------------------------
+
+
+def _remove(account: Account, name: str) -> Iterator[Statement]:
+    """Yield what `destroy` needs beside."""
+    own, ours = group_name(name), {f"aws:ResourceTag/{REPLICA_TAG}": name}
+    yield _in_region(account, "ec2:DescribeNetworkInterfaces", "secretsmanager:ListSecrets")
+    # A group of another replica may go on from the name of ours: its tags tell.
+    yield _statement(
+        "SeeParameters", ("rds:DescribeDBParameterGroups", "rds:ListTagsForResource"), account.arn("rds", "pg:*")
+    )
+    yield _statement("SeeSubnetGroups", "rds:ListTagsForResource", account.arn("rds", "subgrp:*"))
+    yield _statement("Replica", "rds:DeleteDBInstance", account.arn("rds", f"db:{name}"))
+    yield _statement("SecurityGroup", "ec2:DeleteSecurityGroup", account.arn("ec2", "security-group/*"), equal=ours)
+    yield _statement("ParameterGroup", "rds:DeleteDBParameterGroup", account.arn("rds", f"pg:{own}"))
+    yield _statement("SubnetGroup", "rds:DeleteDBSubnetGroup", account.arn("rds", f"subgrp:{own}"))
+    # Secrets are found by their tag: of users, too, that have left the spec.
+    secrets, managed = account.arn("secretsmanager", "secret:*"), {f"aws:ResourceTag/{MANAGED_TAG}": MANAGED_VALUE}
+    yield _statement("SeeSecrets", "secretsmanager:DescribeSecret", secrets, equal=managed)
+    yield _statement("RemoveSecrets", "secretsmanager:DeleteSecret", secrets, equal=ours)
 
 
 # --- documents -------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def refused(policy: Mapping[str, Any], asked: Iterable[Asked]) -> list[str]:
 def asked_by(call: RecordedCall, tags: Mapping[str, Tags]) -> Iterator[Asked]:
     """Yield everything that has to be allowed for `call`.
 
-    :param tags: of each security group and rule, by its id.
+    :param tags: of each security group and rule by its id, and of each secret by its ARN.
     """
     if call.service == "sts":
         return  # GetCallerIdentity needs no permission
@@ -91,9 +91,7 @@ def _resources(action: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Ite
         for resource in IN_RDS[operation](call.parameters):
             yield resource if resource.startswith("arn:") else _arn(call, "rds", resource), {}
     elif service == "secretsmanager":
-        name = call.parameters.get("SecretId") or call.parameters["Name"]
-        for suffix in ("", "-AbCdEf"):  # which of them a secret without its ARN is judged by, nobody says
-            yield _arn(call, "secretsmanager", f"secret:{name}{suffix}"), {}
+        yield from _in_secrets_manager(operation, call, tags)
     elif service == "kms":
         key = call.parameters["KmsKeyId" if "KmsKeyId" in call.parameters else "KeyId"]
         yield key if key.startswith("arn:") else _arn(call, "kms", f"key/{key}"), {}
@@ -101,6 +99,19 @@ def _resources(action: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Ite
         yield _arn(call, "servicequotas", f"{call.parameters['ServiceCode']}/{call.parameters['QuotaCode']}"), {}
     else:
         yield "*", {}
+
+
+def _in_secrets_manager(operation: str, call: RecordedCall, tags: Mapping[str, Tags]) -> Iterator[tuple[str, Tags]]:
+    if operation == "ListSecrets":
+        yield "*", {}
+        return
+    name = call.parameters.get("SecretId") or call.parameters["Name"]
+    context = {**_resource_tags(tags.get(name, {})), **_request_tags(call.parameters)}
+    if name.startswith("arn:"):
+        yield name, context
+        return
+    for suffix in ("", "-AbCdEf"):  # one that is not there is judged by its name alone
+        yield _arn(call, "secretsmanager", f"secret:{name}{suffix}"), context
 
 
 def _arn(call: RecordedCall, service: str, resource: str) -> str:

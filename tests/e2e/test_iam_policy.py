@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_mapping
+from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, tags
 from replica_access.aws.permissions import LOOKED_AT_BY_RDS
 from tests.cli.program import Ran
 from tests.e2e.conftest import PROVISION, REPLICA, SECRET, Account
@@ -83,7 +83,28 @@ def whole_runs(account: Account) -> Heard:
     )
     with account.sandbox.faults(fail={REPLICA: "incompatible-network"}), listening(account, heard.changing):
         assert "does not get ready by itself" in run("apply", "--yes").err
+    with leftovers(account), listening(account, heard.changing):
+        done(run("destroy", "--confirm", REPLICA))
     return heard
+
+
+@contextmanager
+def leftovers(account: Account) -> Iterator[None]:
+    """There are groups whose names go on from those of ours, and the secret of a user who has left the spec."""
+    secrets = account.sandbox.client("secretsmanager")
+    secrets.create_secret(Name="replica-access/gone", SecretString="{}", Tags=as_list(tags(REPLICA)))
+    rds, name = account.sandbox.rds, f"replica-access-{REPLICA}-2"
+    subnets = [subnet["SubnetIdentifier"] for subnet in public_subnets(account)]
+    rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="another's", SubnetIds=subnets)
+    rds.create_db_parameter_group(
+        DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="another's"
+    )
+    try:
+        yield
+    finally:
+        rds.delete_db_subnet_group(DBSubnetGroupName=name)
+        rds.delete_db_parameter_group(DBParameterGroupName=name)
+        secrets.delete_secret(SecretId="replica-access/gone", ForceDeleteWithoutRecovery=True)
 
 
 @contextmanager
@@ -183,22 +204,24 @@ def drift(account: Account) -> None:
 @contextmanager
 def listening(account: Account, asked: list[Asked], looking: list[Asked] | None = None) -> Iterator[None]:
     """Add to `asked` what the program asks of IAM in the block, and to `looking` all of that but for dry runs."""
-    tags = tags_now(account)
+    known = tags_now(account)
     with account.sandbox.recording(by="replica-access/") as calls:
         yield
-        tags |= tags_now(account)
+        known |= tags_now(account)
     assert calls
-    asked += [each for call in calls for each in asked_by(call, tags)]
+    asked += [each for call in calls for each in asked_by(call, known)]
     if looking is not None:
-        looking += [each for call in calls if not call.dry_run for each in asked_by(call, tags)]
+        looking += [each for call in calls if not call.dry_run for each in asked_by(call, known)]
 
 
 def tags_now(account: Account) -> dict[str, Tags]:
-    """Of every security group and rule that there is, by its id."""
+    """Of every security group and rule that there is, by its id, and of every secret, by its ARN."""
     ec2 = account.sandbox.ec2
     groups = ec2.describe_security_groups()["SecurityGroups"]
     rules = ec2.describe_security_group_rules()["SecurityGroupRules"]
+    secrets = account.sandbox.client("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"]
     return {
+        **{secret["ARN"]: as_mapping(secret.get("Tags", ())) for secret in secrets},
         **{group["GroupId"]: as_mapping(group.get("Tags", ())) for group in groups},
         **{rule["SecurityGroupRuleId"]: as_mapping(rule.get("Tags", ())) for rule in rules},
     }

@@ -93,8 +93,26 @@ def test_a_secret_by_its_arn_is_that_one() -> None:
 
 def test_groups_are_ours_by_their_tag() -> None:
     statements = {each["Sid"]: each for each in permissions.provision(EVERYTHING, ACCOUNT)["Statement"]}
-    assert statements["MakeGroup"]["Condition"] == {"StringEquals": {"aws:RequestTag/replica-access": "analytics"}}
-    assert statements["ChangeGroup"]["Condition"] == {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
+    assert statements["MakeSecurityGroup"]["Condition"] == {
+        "StringEquals": {"aws:RequestTag/replica-access": "analytics"}
+    }
+    assert statements["SecurityGroup"]["Condition"] == {"StringEquals": {"aws:ResourceTag/replica-access": "analytics"}}
+
+
+def test_only_what_is_ours_by_name_or_tag_can_be_taken_away() -> None:
+    deleting = {
+        (action, resource.split(":", 5)[-1], *conditions.items())
+        for action, resource, conditions in parts(permissions.provision(EVERYTHING, ACCOUNT))
+        if ":Delete" in action and action != "ec2:DeleteTags"
+    }
+    ours = ("aws:ResourceTag/replica-access", "analytics")
+    assert deleting == {
+        ("rds:DeleteDBInstance", "db:analytics"),
+        ("rds:DeleteDBParameterGroup", "pg:replica-access-analytics"),
+        ("rds:DeleteDBSubnetGroup", "subgrp:replica-access-analytics"),
+        ("ec2:DeleteSecurityGroup", "security-group/*", ours),
+        ("secretsmanager:DeleteSecret", "secret:*", ours),
+    }
 
 
 def test_nobody_makes_a_group_ours_by_tagging_it() -> None:
@@ -145,7 +163,7 @@ def test_logins_by_iam_are_on_one_instance() -> None:
     assert found["rds-db:connect"] == {
         "dbuser:db-PRIMARY/master", "dbuser:db-REPLICA/master", "dbuser:db-REPLICA/etl",
     }  # fmt: skip
-    assert not any(action.startswith("secretsmanager") for action in found)
+    assert not {"secretsmanager:GetSecretValue", "secretsmanager:CreateSecret"} & found.keys()
 
 
 def test_whoever_connects_may_do_that_on_the_replica_and_nothing_else() -> None:
