@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from replica_access.aws.session import Aws
 from replica_access.errors import AwsError
@@ -30,14 +30,13 @@ class News:
 
     It is no more than company: what cannot be read is left out, and is not asked for again.
 
-    :param only_new: what was said before the first look is about something else.
+    :param only_new: what was said more than a minute ago is about something else.
     """
 
     def __init__(self, aws: Aws, identifier: str, *, only_new: bool) -> None:
         self._aws = aws
         self._identifier = identifier
-        self._only_new = only_new
-        self._old: tuple[datetime, str] | None = None
+        self._since = datetime.now(UTC) - timedelta(minutes=1 if only_new else NEWS_MINUTES)
         self._text = ""
         self._next_look = 0.0
 
@@ -48,14 +47,10 @@ class News:
         return f"; {self._text}" if self._text else ""
 
     def _look(self) -> None:
-        is_first = self._next_look == 0.0
         try:
             found = events(self._aws, self._identifier, NEWS_MINUTES)
         except AwsError:
             self._next_look = float("inf")
             return
         self._next_look = time.monotonic() + (LOCAL_INTERVAL_S if self._aws.is_local else INTERVAL_S)
-        last = found[-1] if found else None
-        if is_first and self._only_new:
-            self._old = last
-        self._text = last[1] if last is not None and last != self._old else ""
+        self._text = next((message for when, message in reversed(found) if when >= self._since), "")

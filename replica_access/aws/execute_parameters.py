@@ -8,8 +8,11 @@ from replica_access.aws import reboots
 from replica_access.aws.adoption import foreign_parameter_group
 from replica_access.aws.commands import Commands
 from replica_access.aws.execute_replica import call_when_free
+from replica_access.aws.failures import is_passing
+from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
 from replica_access.aws.readiness import TERMINAL
+from replica_access.aws.session import ATTEMPTS
 from replica_access.aws.step import Step
 from replica_access.aws.survey import instance as describe
 from replica_access.aws.survey_parameters import tags_of
@@ -67,8 +70,31 @@ def reboot(step: Step) -> None:
     if not reboots.is_due(step, before):
         step.wait(name, deferred=deferred)
         return
-    call_when_free(step, "RebootDBInstance", name, under_way="rebooting")
+    shows_it = before is not None and reboots.why_not_in_sync(before) is not None
+    _reboot_once(step, name, shows_it=shows_it)
     step.wait(name, lacks=reboots.why_not_in_sync, settling=True, deferred=deferred)
+
+
+def _reboot_once(step: Step, name: str, *, shows_it: bool) -> None:
+    """Call for a reboot until RDS has heard it: each that it hears is another interruption.
+
+    :param shows_it: whether RDS shows that a reboot is due, and so, too, that it is done.
+    """
+
+    def has_begun(found: Instance) -> bool:
+        return found.status == "rebooting" or (shows_it and reboots.why_not_in_sync(found) is None)
+
+    for attempt in range(ATTEMPTS):
+        try:
+            call_when_free(step, "RebootDBInstance", name, has_begun=has_begun)
+        except AwsError as error:
+            if not is_passing(error) or attempt == ATTEMPTS - 1:
+                raise
+            step.pause(5)
+            if (found := describe(step.aws, name)) is not None and has_begun(found):
+                return
+        else:
+            return
 
 
 def _owner(step: Step, replica: str | None = None) -> str:

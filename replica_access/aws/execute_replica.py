@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -79,13 +79,26 @@ def tag(step: Step) -> None:
     step.aws.call("rds", "AddTagsToResource", **step.parameters)
 
 
-def call_when_free(step: Step, operation: str, instance: str, *, under_way: str = "", home: Aws | None = None) -> None:
+def never(instance: Instance) -> bool:
+    """Say of no `instance` that a call has begun to show."""
+    del instance
+    return False
+
+
+def call_when_free(
+    step: Step,
+    operation: str,
+    instance: str,
+    *,
+    has_begun: Callable[[Instance], bool] = never,
+    home: Aws | None = None,
+) -> None:
     """Call `operation`, which needs `instance` to be available, again while that is busy with something else.
 
     RDS gives one code for an instance that is busy and for one that will never do, so its own state decides.
 
-    :param under_way: the status that says that an earlier call, whose answer was lost, is being carried out.
     :param home: the Region of `instance`, where it is another than that of the replica.
+    :param has_begun: whether an earlier call, whose answer was lost, shows; then there is no other.
     """
     unexplained = 0
     while True:
@@ -104,7 +117,7 @@ def call_when_free(step: Step, operation: str, instance: str, *, under_way: str 
                     call=error.call,
                     code=error.code,
                 ) from None
-            if found.status == under_way:
+            if has_begun(found):
                 return
             if found.status == "available":
                 unexplained += 1  # it may just have become free

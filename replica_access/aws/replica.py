@@ -77,7 +77,7 @@ def wait_until_ready(
                 is_believed = not settling or len(set(looks)) > 1 or len(looks) >= READS
                 if lacking is None and is_believed:
                     return found
-                if is_believed and (found.status in TERMINAL or BROKEN & set(found.replication)):
+                if is_believed and (found.status in TERMINAL or _is_cut_off(found, looks)):
                     raise _stuck(aws, found, lacking or found.status)
                 state = lacking or "ready, it seems"
             elif seen or elapsed > UNSEEN_S:
@@ -138,6 +138,12 @@ def wait_until_gone(
             )
         progress.waiting(f"{identifier}: {state} ({duration(elapsed)})")
         sleep(min(_interval_s(elapsed, local=aws.is_local), deadline_s - elapsed))
+
+
+def _is_cut_off(found: Instance, looks: list[str]) -> bool:
+    """Whether the replication does not run, and goes on not to: it does not either while an instance restarts."""
+    is_broken = found.status == "available" and bool(BROKEN & set(found.replication))
+    return is_broken and looks[-READS:] == [looks[-1]] * READS
 
 
 def _interval_s(elapsed: float, *, local: bool) -> float:

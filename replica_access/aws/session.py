@@ -27,6 +27,9 @@ from replica_access.errors import AwsError, CredentialsError
 from replica_access.model import Token
 from replica_access.spec import Aws as Settings
 
+NOT_REPEATED = frozenset({"RebootDBInstance"})
+"""Operations that are another interruption each time: whoever asks for one looks first whether it has been heard."""
+
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 ATTEMPTS = 5
@@ -45,8 +48,8 @@ class Aws:
     def __init__(self, session: botocore.session.Session, region: str) -> None:
         self.region = region
         self._session = session
-        self._clients: dict[str, Any] = {}
         self._elsewhere: dict[str, Aws] = {}
+        self._clients: dict[tuple[str, bool], Any] = {}
         self._lock = threading.Lock()
         self._config = Config(
             # Repeating is safe: what reads changes nothing, and what makes something is made so that twice is as good
@@ -129,18 +132,23 @@ class Aws:
         except ValueError:
             return host == "localhost"
 
-    def client(self, service: str) -> Any:
-        """Return the client of `service`, made on first use: EC2's takes a fifth of a second."""
-        if (client := self._clients.get(service)) is not None:
+    def client(self, service: str, *, repeats: bool = True) -> Any:
+        """Return the client of `service`, made on first use: EC2's takes a fifth of a second.
+
+        :param repeats: whether it makes a call again that was throttled, or whose answer was lost.
+        """
+        key = (service, repeats)
+        if (client := self._clients.get(key)) is not None:
             return client
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._make_client(service)
-            return self._clients[service]
+            if key not in self._clients:
+                self._clients[key] = self._make_client(service, repeats=repeats)
+            return self._clients[key]
 
-    def _make_client(self, service: str) -> Any:
+    def _make_client(self, service: str, *, repeats: bool) -> Any:
+        config = self._config if repeats else self._config.merge(Config(retries={"total_max_attempts": 1}))
         try:
-            return self._session.create_client(service, region_name=self.region, config=self._config)
+            return self._session.create_client(service, region_name=self.region, config=config)
         except BotoCoreError as error:
             raise explain(error, service, "Open", {}, self.region) from None
         except ValueError as error:
@@ -154,7 +162,7 @@ class Aws:
 
         :raises AwsError: or the more telling one of its kind; ``code`` is the code on the wire.
         """
-        method = getattr(self.client(service), xform_name(operation))
+        method = getattr(self.client(service, repeats=operation not in NOT_REPEATED), xform_name(operation))
         try:
             answer: dict[str, Any] = method(**parameters)
         except (ClientError, BotoCoreError) as error:

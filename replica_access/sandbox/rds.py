@@ -214,6 +214,8 @@ class SandboxRDS(Clusters):
         instance.pending_modified_values |= {
             name: value for name, value in deferred.items() if value != getattr(instance, name)
         }
+        if call.get("db_parameter_group_name") == instance.db_parameter_group_name:
+            call.pop("db_parameter_group_name", None)  # which is no change
         shows = any(call.get(name) is not None for name in AT_ONCE)
         self._show_as_pending(instance, call)
         super().modify_db_instance(db_instance_identifier, call)

@@ -46,6 +46,7 @@ class TalkingAws(Aws):
     """Answers DescribeEvents, which the poller may ask whenever it likes, from a list; the rest is the Stubber's."""
 
     said: list[str] | None
+    last_said: datetime
     asked: list[dict[str, Any]]
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
@@ -55,9 +56,11 @@ class TalkingAws(Aws):
         self.asked.append(parameters)
         if self.said is None:
             raise AccessDenied("AWS denied rds:DescribeEvents: no.", "Ask for it.")
-        day = datetime(2026, 11, 23, tzinfo=UTC)
-        events = [{"Message": text, "Date": day + timedelta(minutes=at)} for at, text in enumerate(self.said)]
-        yield from reversed(events)  # in no order that is promised
+        events = [
+            {"Message": text, "Date": self.last_said - timedelta(minutes=ago)}
+            for ago, text in enumerate(reversed(self.said))
+        ]
+        yield from events  # in no order that is promised
 
 
 @dataclass
@@ -105,7 +108,7 @@ def rds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     aws = TalkingAws(botocore.session.Session(), "eu-west-1")
-    aws.said, aws.asked = [], []
+    aws.said, aws.last_said, aws.asked = [], datetime.now(UTC), []
     with Stubber(aws.client("rds")) as stubber:
         yield Script(aws, stubber)
     aws.close()
@@ -164,8 +167,12 @@ def test_a_state_that_nothing_leaves_ends_it_with_what_rds_says(rds: Script, sta
     assert len(rds.clock.slept) == 1
 
 
-def test_replication_that_is_over_ends_it(rds: Script) -> None:
-    rds.answer("available", StatusInfos=[{"StatusType": "read replication", "Normal": False, "Status": "terminated"}])
+def test_replication_that_is_over_ends_it_and_one_that_comes_back_does_not(rds: Script) -> None:
+    over = [{"StatusType": "read replication", "Normal": False, "Status": "terminated"}]
+    rds.answer("available", StatusInfos=over).answer("available", StatusInfos=over).answer("available")
+    rds.wait()
+    for _ in range(3):
+        rds.answer("available", StatusInfos=over)
     rds.events()
     with pytest.raises(WaitFailed, match=r"replication is terminated\. RDS has no events about it\."):
         rds.wait()
@@ -272,9 +279,14 @@ def test_the_progress_line_ends_with_what_rds_said_last(rds: Script) -> None:
 
 def test_what_rds_said_before_a_call_is_not_about_it(rds: Script) -> None:
     rds.events("DB instance restarted")
+    rds.aws.last_said -= timedelta(minutes=10)
     rds.answer("rebooting").answer("available")
     rds.wait(settling=True)
-    assert rds.progress.heard == [f"{NAME}: rebooting (0 s)"]
+    rds.events("DB instance shutdown")
+    rds.aws.last_said = datetime.now(UTC)
+    rds.answer("rebooting").answer("available")
+    rds.wait(settling=True)
+    assert rds.progress.heard == [f"{NAME}: rebooting (0 s)", f"{NAME}: rebooting (0 s); DB instance shutdown"]
 
 
 def test_events_that_may_not_be_read_are_asked_for_once(rds: Script) -> None:
