@@ -96,15 +96,16 @@ class Application:
             raise
         except Exception as error:
             log.exception("%s %s", request.method, request.path)
-            return aws_error(
-                environ, HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", f"{type(error).__name__}: {error}"
-            )
+            return failure(environ, error)
 
     def serve(self, environ: WSGIEnvironment) -> Response:
         try:
             response = Response.from_app(self.services, environ, buffered=True)
         except NotImplementedError as error:
             response = aws_error(environ, HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error))
+        except Exception as error:  # a call that failed is one that was made
+            log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            response = failure(environ, error)
         self.settle()
         return response
 
@@ -168,6 +169,12 @@ class Application:
             self.faults.replace(NO_FAULTS)
             return Response(f"{error}", HTTPStatus.BAD_REQUEST, mimetype="text/plain")
         return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def failure(environ: WSGIEnvironment, error: Exception) -> Response:
+    """The answer to a call that moto, or we, have a fault in."""
+    what = f"{type(error).__name__}: {error}"
+    return aws_error(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", what)
 
 
 def aws_error(environ: WSGIEnvironment, status: HTTPStatus, code: str, message: str) -> Response:

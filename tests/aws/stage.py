@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import botocore.session
-from botocore.awsrequest import AWSResponse
 
 from replica_access.aws import preflight, survey
 from replica_access.aws.execute import execute
@@ -20,7 +20,8 @@ from replica_access.aws.plan import plan
 from replica_access.aws.session import Aws
 from replica_access.model import UNASKED, Check, Plan, Request
 from replica_access.progress import SILENT, Progress, Silent
-from replica_access.sandbox import lifecycle
+from replica_access.sandbox import control, lifecycle
+from replica_access.sandbox.faults import Faults
 from replica_access.spec import Spec
 from tests.sandbox_fixtures import Sandbox
 
@@ -44,6 +45,8 @@ class StoppableAws(Aws):
     """Ends the run where `stop` says, as a kill would: AWS may have acted, and we do not know."""
 
     stop: Stop | None = None
+    directory: Path
+    until_closed: ExitStack
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         changes = not operation.startswith(("Describe", "Get", "List"))
@@ -66,8 +69,9 @@ def environment(sandbox: Sandbox, **more: str) -> Iterator[None]:
 
 @contextmanager
 def opened(sandbox: Sandbox) -> Iterator[StoppableAws]:
-    with environment(sandbox):
+    with environment(sandbox), ExitStack() as stack:
         aws = StoppableAws(botocore.session.Session(), sandbox.status.region)
+        aws.directory, aws.until_closed = sandbox.status.directory, stack
         yield aws
         aws.close()
 
@@ -118,20 +122,11 @@ class Listener(Silent):
         self.heard.append(sentence)
 
 
-def deny(aws: Aws, service: str, *operations: str) -> None:
-    """Make AWS deny these operations, as an IAM policy would."""
-    no_headers: Any = {}
-    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
-
-    def denied(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
-        error = {"Error": {"Code": code, "Message": "You are not authorized to perform this operation."}}
-        return AWSResponse("", 403, no_headers, None), {**error, "ResponseMetadata": {"HTTPStatusCode": 403}}
-
-    client = aws.client(service)
-    for operation in operations:
-        client.meta.events.register(
-            f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}", denied
-        )
+def deny(aws: StoppableAws, service: str, *operations: str) -> None:
+    """Make the sandbox deny these operations to the program, until `aws` is closed."""
+    prefix = "servicequotas" if service == "service-quotas" else service
+    wanted = Faults(deny=tuple(f"{prefix}:{operation}" for operation in operations), by="replica-access/")
+    aws.until_closed.enter_context(control.faults(aws.directory, wanted))
 
 
 def state(sandbox: Sandbox, replica: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotF
 from replica_access.spec import Aws as Settings
 from tests.sandbox_fixtures import Sandbox
 
-from .stage import deny, environment, opened
+from .stage import StoppableAws, deny, environment, opened
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def aws(sandbox: Sandbox) -> Iterator[Aws]:
 
 
 @pytest.fixture
-def limited(sandbox: Sandbox) -> Iterator[Aws]:
+def limited(sandbox: Sandbox) -> Iterator[StoppableAws]:
     """One of its own, for a test that takes rights away."""
     with opened(sandbox) as aws:
         yield aws
@@ -111,7 +111,7 @@ def test_errors_over_the_wire_keep_their_codes(aws: Aws) -> None:
     assert "no-such-instance" in caught.value.what
 
 
-def test_a_denied_call_and_a_denied_page_name_the_permission(limited: Aws) -> None:
+def test_a_denied_call_and_a_denied_page_name_the_permission(limited: StoppableAws) -> None:
     deny(limited, "ec2", "DescribeSubnets")
     with pytest.raises(AccessDenied, match="ec2:DescribeSubnets"):
         limited.call("ec2", "DescribeSubnets")
