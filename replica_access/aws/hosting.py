@@ -135,7 +135,11 @@ class RdsHosting:
         replica = self._replica_instance()
         if replica is None:
             return {}
-        return {replica.identifier: credentials.replica_login(self.aws, self.spec, replica, self.primary())}
+        admin = self.primary()
+        if replica.region != self._primary_instance().region:  # a Region may have a bundle of certificates of its own
+            there = credentials.login_to(self.aws, self.spec, replica, directory=self.spec.directory)
+            admin = Login(admin.server, {**admin.parameters, **there.parameters}, admin.database, admin.password)
+        return {replica.identifier: credentials.replica_login(self.aws, self.spec, replica, admin)}
 
     def endpoints(self) -> Mapping[str, Login]:
         """Return where the replica is, by its identifier, for `as_user`: whoever connects need not be the admin.

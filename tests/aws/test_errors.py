@@ -155,6 +155,13 @@ def test_a_read_that_is_throttled_for_ever_is_not_checked(desk: Desk) -> None:
     assert_told(ran, 4, "? network ACL: AWS keeps throttling ec2:DescribeNetworkAcls (RequestLimitExceeded).")
 
 
+def test_a_dry_run_that_fails_otherwise_is_not_checked(desk: Desk) -> None:
+    remove(desk.sandbox, desk.replica)  # with its security group, so that making one is in the plan
+    error = NextError("ec2:CreateSecurityGroup", "InvalidParameterValue", "Not so.")
+    ran = desk.run("check", faults=Faults(next=(error,)))
+    assert_told(ran, 4, "? permissions: ec2:CreateSecurityGroup: ", "Not so (InvalidParameterValue).")
+
+
 def test_aws_unwell(desk: Desk) -> None:
     error = NextError("rds:DescribeDBInstances", "InternalFailure", "Oh.", 500)
     ran = desk.run("plan", faults=Faults(next=(error,) * 20))
