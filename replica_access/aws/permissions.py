@@ -83,7 +83,7 @@ def _literal(text: str) -> str:
 
 
 def provision(spec: Spec, account: Account) -> Policy:
-    """Return what `init`, `check`, `plan`, `apply`, `grant`, `verify` and `destroy` need.
+    """Return what everything needs that the program does, but for `check --fix`.
 
     :raises UsageError: it is longer than IAM takes.
     """
@@ -91,7 +91,7 @@ def provision(spec: Spec, account: Account) -> Policy:
 
 
 def audit(spec: Spec, account: Account) -> Policy:
-    """Return what `check`, `plan` and `verify` need: nothing that changes anything.
+    """Return what `check`, `plan`, `verify` and `access list` need: nothing that changes anything.
 
     :raises UsageError: it is longer than IAM takes.
     """
