@@ -155,6 +155,8 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
         yield _statement("SubnetGroup", "rds:ListTagsForResource", own)
     yield _in_region(account, *SEEN_ANYWHERE)
     if spec.replica is not None and spec.replica.parameters:
+        if _home(spec, account).region != account.region:  # where its default group need not exist yet
+            yield _in_region(account, "rds:DescribeEngineDefaultParameters")
         # of our group, and of the one that it is based on, whatever its name
         actions = ("rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:ListTagsForResource")
         yield _statement("SeeParameters", actions, account.arn("rds", "pg:*"))

@@ -43,28 +43,42 @@ def parameter_groups(
     attached = tuple(replica.parameter_groups) if replica is not None else ()
     if not spec.replica.parameters and own not in attached:
         return None
-    ours = _group(aws, own)
+    ours = _group(aws, own, engine.family)
     # in another Region it has the default one: RDS API reference, CreateDBInstanceReadReplica, DBParameterGroupName
     inherited = source.parameter_groups if source.region == aws.region else (f"default.{engine.family}",)
     base: str | None = next((group for group in (*attached, *inherited) if group != own), None)
     if ours is not None and belongs_to(name, ours.tags):
         base = ours.tags.get(BASE_TAG, base)
-    return ParameterGroups(engine.family, _group(aws, base) if base is not None else None, ours)
+    return ParameterGroups(engine.family, _group(aws, base, engine.family) if base is not None else None, ours)
 
 
-def _group(aws: Aws, name: str) -> ParameterGroup | None:
+def _group(aws: Aws, name: str, family: str) -> ParameterGroup | None:
     try:
         (found,) = aws.call("rds", "DescribeDBParameterGroups", DBParameterGroupName=name)["DBParameterGroups"]
         entries = aws.pages("rds", "DescribeDBParameters", "Parameters", DBParameterGroupName=name)
         parameters = {each.name: each for each in map(Parameter.of, entries)}
     except NotFound:
-        return None
+        # RDS makes the default group of a family with the first instance in a Region that has it
+        return ParameterGroup(name, family, "", _defaults(aws, family)) if name == f"default.{family}" else None
     group = ParameterGroup(
         found["DBParameterGroupName"], found["DBParameterGroupFamily"], found["DBParameterGroupArn"], parameters
     )
     if group.is_default:
         return group
     return replace(group, tags=tags_of(aws, group.arn))
+
+
+def _defaults(aws: Aws, family: str) -> dict[str, Parameter]:
+    """Return what a group of `family` has before anybody sets anything in it."""
+    found: dict[str, Parameter] = {}
+    marker: dict[str, str] = {}
+    while True:
+        answer = aws.call("rds", "DescribeEngineDefaultParameters", DBParameterGroupFamily=family, **marker)
+        page = answer["EngineDefaults"]
+        found |= {each.name: each for each in map(Parameter.of, page.get("Parameters", ()))}
+        if not page.get("Marker"):
+            return found
+        marker = {"Marker": page["Marker"]}
 
 
 def tags_of(aws: Aws, arn: str) -> dict[str, str]:

@@ -295,10 +295,10 @@ def test_a_reference_to_a_change_that_was_not_made_is_refused(aws: StoppableAws)
 
 
 def test_a_call_that_is_none_of_ours_is_refused(sandbox: Sandbox, aws: StoppableAws) -> None:
-    call = Call("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "prod-db", "SkipFinalSnapshot": True})
+    call = Call("rds", "StopDBInstance", {"DBInstanceIdentifier": "prod-db"})
     with pytest.raises(AwsError, match="not carried out here"):
-        execute(aws, Change("aws", "delete", "prod-db", "delete it", call=call), {}, SILENT, 5)
-    assert "prod-db" in sandbox.names()
+        execute(aws, Change("aws", "stop", "prod-db", "stop it", call=call), {}, SILENT, 5)
+    assert sandbox.instance()["DBInstanceStatus"] == "available"
 
 
 def test_a_deadline_says_that_the_same_command_goes_on(sandbox: Sandbox, aws: StoppableAws) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from replica_access.aws import survey, survey_parameters
+from replica_access.aws.engine import EngineVersion
 from replica_access.aws.ownership import as_mapping
 from replica_access.errors import NotOurs
 from replica_access.model import Plan, Request
+from replica_access.sandbox.faults import NextError
 from replica_access.spec import Spec
 from tests.sandbox_fixtures import Sandbox
 
@@ -315,3 +318,18 @@ def test_wrong_parameters_stop_it_before_anything_is_made(sandbox: Sandbox, aws:
     problems = {check.name: check for check in checks if check.outcome == "problem"}
     assert "Did you mean hot_standby_feedback?" in problems["replica.parameters.hot_standby_feedbak"].fix
     assert "(kB)" in problems["replica.parameters.work_mem"].detail
+
+
+def test_a_default_group_that_is_not_there_yet_is_known_all_the_same(sandbox: Sandbox, aws: StoppableAws) -> None:
+    """RDS makes it with the first instance of that family in a Region; the sandbox has it at once."""
+    primary = survey.instance(aws, "prod-db")
+    assert primary is not None
+    engine = survey_parameters.engine_version(aws, primary)
+    assert isinstance(engine, EngineVersion)
+    spec = spec_of(sandbox.name("new"), replica={"parameters": PARAMETERS})
+    there = survey_parameters.parameter_groups(aws, spec, primary, None, engine)
+    with sandbox.faults(next=(NextError("rds:DescribeDBParameterGroups", "DBParameterGroupNotFound", status=404),) * 2):
+        absent = survey_parameters.parameter_groups(aws, spec, primary, None, engine)
+    assert there is not None
+    assert absent is not None
+    assert absent.known == there.known
