@@ -94,6 +94,27 @@ def spec_of(name: str, **changes: Any) -> Spec:
     return Spec.model_validate(document)
 
 
+@contextmanager
+def private_primary(sandbox: Sandbox) -> Iterator[str]:
+    """A primary in private subnets, for the length of a block."""
+    name = sandbox.name("private")
+    sandbox.rds.create_db_instance(
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        AllocatedStorage=20,
+        StorageType="gp3",
+        MasterUsername="boss",
+        MasterUserPassword="correct-horse",
+        DBSubnetGroupName="sandbox-private",
+        BackupRetentionPeriod=1,
+        PubliclyAccessible=False,
+    )
+    sandbox.follow(name)
+    yield name
+    sandbox.remove(name)
+
+
 def look(aws: Aws, spec: Spec, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
     landscape = survey.read(aws, spec)
     return preflight.checks(landscape, spec, TODAY, request), plan(landscape, spec, TODAY, request)

@@ -16,7 +16,7 @@ from replica_access.model import Change, Plan
 from replica_access.spec import Spec
 from tests.sandbox_fixtures import Sandbox
 
-from .stage import Stop, StoppableAws, Stopped, carry_out, deny, look, opened, remove, run, spec_of
+from .stage import Stop, StoppableAws, Stopped, carry_out, deny, look, opened, private_primary, remove, run, spec_of
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +27,8 @@ def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
 
 @pytest.fixture(scope="module")
 def private(sandbox: Sandbox) -> Iterator[str]:
-    """A primary in private subnets."""
-    name = sandbox.name("private")
-    sandbox.rds.create_db_instance(
-        DBInstanceIdentifier=name,
-        DBInstanceClass="db.t4g.micro",
-        Engine="postgres",
-        AllocatedStorage=20,
-        StorageType="gp3",
-        MasterUsername="boss",
-        MasterUserPassword="correct-horse",
-        DBSubnetGroupName="sandbox-private",
-        BackupRetentionPeriod=1,
-        PubliclyAccessible=False,
-    )
-    sandbox.follow(name)
-    yield name
-    sandbox.remove(name)
+    with private_primary(sandbox) as name:
+        yield name
 
 
 @pytest.fixture
