@@ -70,7 +70,11 @@ class Account:
             yield connection
 
     def facts(self) -> list[str]:
-        return facts(self.superuser())
+        return self.facts_of(PRIMARY)
+
+    def facts_of(self, instance: str) -> list[str]:
+        """What the catalogs of an instance say of roles and privileges."""
+        return facts(self.superuser(instance))
 
     def forget_roles(self) -> None:
         """Take away everything that a run has made on the primary."""
