@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from replica_access.aws.adoption import tag_word
 from replica_access.aws.commands import Commands
-from replica_access.aws.landscape import Landscape, NotChecked
+from replica_access.aws.landscape import Landscape, NotChecked, Subnet, SubnetGroup
 from replica_access.aws.network import MIN_ZONES, Placement, choose, zones
 from replica_access.aws.ownership import belongs_to, group_name
 from replica_access.model import Check
@@ -31,6 +31,7 @@ def subnet_group(landscape: Landscape, replica: str, placement: Placement, comma
         yield not_checked("zones", landscape.subnets)
         yield not_checked("free addresses", landscape.subnets)
         return
+    yield from _gone(landscape.subnets, group, commands)
     found = sorted(zones(landscape.subnets, group.subnets))
     enough = len(found) >= MIN_ZONES
     fix = "" if enough else f"Add a subnet in another zone, or use another group: {_by_hand(landscape, commands)}"
@@ -41,6 +42,15 @@ def subnet_group(landscape: Landscape, replica: str, placement: Placement, comma
         yield Check("free addresses", "problem", f"{', '.join(full)} of {group.name} has no address left", fix)
     else:
         yield Check("free addresses", "ok", f"every subnet of {group.name} has some")
+
+
+def _gone(subnets: tuple[Subnet, ...], group: SubnetGroup, commands: Commands) -> Iterator[Check]:
+    """A group keeps the ids of subnets that somebody has deleted."""
+    known = {each.id for each in subnets}
+    if gone := [each for each in group.subnets if each not in known]:
+        rest = [each for each in group.subnets if each in known] or ["SUBNET-ID"]
+        fix = commands.rds("modify-db-subnet-group", "--db-subnet-group-name", group.name, "--subnet-ids", *rest)
+        yield Check("subnets", "problem", f"{group.name} names subnets that do not exist: {', '.join(gone)}", fix)
 
 
 def _siblings(landscape: Landscape, vpc: str) -> Iterator[Check]:

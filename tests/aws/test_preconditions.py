@@ -251,6 +251,17 @@ def test_a_subnet_without_a_free_address(desk: Desk) -> None:
         ec2.delete_subnet(SubnetId=subnet)
 
 
+def test_a_subnet_that_somebody_has_deleted(desk: Desk) -> None:
+    ec2, sandbox = desk.sandbox.ec2, desk.sandbox
+    made = ec2.create_subnet(VpcId=sandbox.vpc, CidrBlock="10.20.251.0/28", AvailabilityZone="ap-southeast-2a")
+    subnet, kept = made["Subnet"]["SubnetId"], subnets_of(sandbox, "sandbox-public")["b"]
+    with made_group(sandbox, subnet, kept) as group:
+        ec2.delete_subnet(SubnetId=subnet)
+        declare(desk, subnet_group=group)
+        ran = desk.run("check")
+    assert_told(ran, 1, f"✗ subnets: {group} names subnets that do not exist: {subnet}", f"--subnet-ids {kept}")
+
+
 def test_a_group_that_does_not_exist(desk: Desk) -> None:
     declare(desk, subnet_group="elsewhere")
     assert_told(desk.run("check"), 1, "✗ subnet group: there is no subnet group elsewhere in")
