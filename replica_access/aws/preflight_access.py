@@ -130,12 +130,12 @@ def _quotas(landscape: Landscape, spec: Spec, ours: SecurityGroup | None, wanted
                if isinstance(found, PrefixList) and found.cost > 1]  # fmt: skip
     way_out = "Name fewer, wider networks or a smaller prefix list; or raise the quota L-0EA8095F in Service Quotas."
     why = f" ({'; '.join(biggest)})" if biggest else ""
-    yield _quota("rules", f"{rules} inbound rules{why}", rules, landscape.rule_quota, way_out)
+    yield _quota("rules", f"inbound rules: {rules}{why}", rules, landscape.rule_quota, way_out)
     attached = landscape.replica.security_groups if landscape.replica is not None else {}
     others = {*spec.network.security_groups, *(id_ for id_ in attached if ours is None or id_ != ours.id)}
     groups = len({*_ids(landscape, others), ours.id if ours is not None else "ours"})
     way_out = "Name fewer groups in network.security_groups; or raise the quota L-2AFB9258 in Service Quotas."
-    yield _quota("groups", f"{groups} security groups", groups, landscape.group_quota, way_out)
+    yield _quota("groups", f"security groups: {groups}", groups, landscape.group_quota, way_out)
 
 
 def _ids(landscape: Landscape, names: Iterable[str]) -> Iterator[str]:

@@ -265,7 +265,7 @@ def test_more_rules_than_the_quota_are_refused_before_the_call(
     spec = allowing(name, *({"cidr": f"198.51.100.{host}/32"} for host in range(60)))
     checks, _ = look(aws, spec)
     (quota,) = [check for check in checks if check.name == "quota of rules"]
-    assert (quota.outcome, quota.detail) == ("problem", "61 inbound rules, of at most 60")
+    assert (quota.outcome, quota.detail) == ("problem", "inbound rules: 61, of at most 60")
     assert len(group_only.all()) == 2
     fits = allowing(name, *({"cidr": f"198.51.100.{host}/32"} for host in range(59)))
     planned = look(aws, fits)[1]

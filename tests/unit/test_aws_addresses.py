@@ -376,7 +376,7 @@ def test_rules_beyond_the_quota_are_a_problem_before_anything_is_made(
 def test_a_quota_that_is_not_known_is_not_checked() -> None:
     spec = spec_of(network={"allow": many(70)})
     assert check(replace(EMPTY, rule_quota=DENIED), spec, "quota of rules").outcome == "not checked"
-    assert check(replace(EMPTY, rule_quota=100), spec, "quota of rules").detail == "70 inbound rules, of at most 100"
+    assert check(replace(EMPTY, rule_quota=100), spec, "quota of rules").detail == "inbound rules: 70, of at most 100"
 
 
 def test_an_instance_takes_five_groups() -> None:
@@ -386,7 +386,7 @@ def test_an_instance_takes_five_groups() -> None:
     assert not problems(landscape, spec_of(network={"security_groups": names[:4]}))
     found = problems(landscape, spec_of(network={"security_groups": names}))
     assert set(found) == {"quota of groups"}
-    assert found["quota of groups"].detail == "6 security groups, of at most 5"
+    assert found["quota of groups"].detail == "security groups: 6, of at most 5"
 
 
 def test_a_list_of_aws_costs_what_aws_says() -> None:
