@@ -26,6 +26,7 @@ from replica_access.errors import Error
 from replica_access.sandbox import directory as sandbox
 from replica_access.sandbox import rds_like, site
 from replica_access.sandbox.binaries import find_installation
+from replica_access.sandbox.faults import NO_FAULTS
 from replica_access.sandbox.process import polls
 from replica_access.sandbox.sample import load_sample
 from replica_access.sandbox.server import PostgresServer
@@ -242,6 +243,7 @@ def answering(place: Site) -> Iterator[dict[str, Any]]:
     finally:
         server.shutdown()
         server.server_close()
+        place.faults.replace(NO_FAULTS)  # which nothing shall wait for now
 
 
 def visit(region: str) -> None:
@@ -313,7 +315,6 @@ def end_instances() -> None:
 
     instances = list(rds.instances())
     for instance in instances:
-        instance.release()
         instance.finish_work()
     running = [instance.server for instance in instances if instance.server is not None]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as beside:

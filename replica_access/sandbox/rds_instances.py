@@ -16,7 +16,7 @@ from moto.rds.models import DBInstance, RDSBackend
 
 from replica_access.errors import Error
 from replica_access.sandbox import iam_tokens, rds_like, site
-from replica_access.sandbox.faults import NO_FAULTS, Injector
+from replica_access.sandbox.faults import Injector
 from replica_access.sandbox.firewall import allowed_networks
 from replica_access.sandbox.gate import Gate
 
@@ -181,10 +181,6 @@ class Instance(DBInstance):
     def is_held(self) -> bool:
         """Whether a fault keeps it in the status that it has."""
         return self._faults.holds(self.db_instance_identifier, self.status)
-
-    def release(self) -> None:
-        """Let no fault keep it any longer."""
-        self._faults.replace(NO_FAULTS)
 
     @property
     def _faults(self) -> Injector:

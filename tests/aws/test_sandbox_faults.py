@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from replica_access.errors import Error
-from replica_access.sandbox import control
+from replica_access.sandbox import control, lifecycle
 from replica_access.sandbox.faults import LostAnswer, NextError, Turn
-from tests.sandbox_fixtures import Sandbox, refusal
+from tests.sandbox_fixtures import PATIENCE, Sandbox, refusal, running_sandbox
 
 
 def look_at(sandbox: Sandbox, service: str) -> Callable[[], object]:
@@ -277,6 +278,22 @@ def test_the_creation_of_a_replica_fails_with_an_event(sandbox: Sandbox, status:
     assert name in sandbox.instance()["ReadReplicaDBInstanceIdentifiers"]
     sandbox.remove(name)
     assert name not in sandbox.instance()["ReadReplicaDBInstanceIdentifiers"]
+
+
+def test_no_fault_keeps_a_sandbox_from_its_end(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "held", empty=True) as own:
+        control.ask(own.status.directory, control.FAULTS_PATH, "PUT", {"linger": 3600})
+        own.rds.modify_db_instance(DBInstanceIdentifier="prod-db", DeletionProtection=False)
+        own.rds.delete_db_instance(DBInstanceIdentifier="prod-db", SkipFinalSnapshot=True)
+        deadline = time.monotonic() + PATIENCE
+        while own.names():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert len(own.interfaces()) == 1
+        begun = time.monotonic()
+        lifecycle.stop(own.status.directory)
+    assert time.monotonic() - begun < lifecycle.STOP_SECONDS  # after which it would have been killed
+    assert not (tmp_path / "held").exists()
 
 
 # --- the record
