@@ -28,6 +28,13 @@ UNSEEN_S = 60.0
 READS = 3
 """How often an instance has to look alike before it is believed, right after a call: it may not have begun."""
 
+DEFERRED_S = 150.0
+LOCAL_DEFERRED_S = 3.0
+"""How long something is pending that RDS was asked to apply at once, before an available instance shows it at work.
+
+What is pending for longer waits for the maintenance window, which may be a week off.
+"""
+
 EVENT_MINUTES = 24 * 60
 EVENTS_SHOWN = 3
 
@@ -61,6 +68,7 @@ def wait_until_ready(
     begin, news = now(), News(aws, identifier, only_new=settling)
     looks: list[str] = []
     seen = False
+    moved_at = 0.0
     while True:
         elapsed = now() - begin
         try:
@@ -72,6 +80,10 @@ def wait_until_ready(
         else:
             if found is not None:
                 seen = True
+                if why_unready(found, found.pending) or lacks(found):
+                    moved_at = elapsed
+                elif elapsed - moved_at > (LOCAL_DEFERRED_S if aws.is_local else DEFERRED_S):
+                    return found  # with what waits for its maintenance window
                 lacking = why_unready(found, deferred) or lacks(found)
                 looks.append(lacking or "ready")
                 is_believed = not settling or len(set(looks)) > 1 or len(looks) >= READS

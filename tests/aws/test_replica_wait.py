@@ -266,6 +266,15 @@ def test_what_waits_for_the_maintenance_window_is_not_waited_for(rds: Script) ->
     rds.wait(deferred=["AllocatedStorage"])
 
 
+def test_what_stays_pending_waits_for_the_maintenance_window(rds: Script) -> None:
+    pending = {"PendingModifiedValues": {"AllocatedStorage": 200}}
+    rds.answer("modifying", **pending)
+    for _ in range(40):  # how many it takes is left to chance
+        rds.answer("available", **pending)
+    wait_until_ready(rds.aws, NAME, rds.progress, 3600, sleep=rds.clock.sleep, now=rds.clock.now)
+    assert 150 < rds.clock.time - 1000 < 250
+
+
 # --- what RDS says meanwhile -----------------------------------------------------------------------------------------
 
 

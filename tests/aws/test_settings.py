@@ -245,6 +245,23 @@ def test_what_waits_for_the_maintenance_window_is_applied_now(
     run(aws, spec)
 
 
+def test_what_waits_for_the_maintenance_window_holds_no_reboot_up(
+    sandbox: Sandbox, aws: StoppableAws, made: tuple[str, Plan], spec: Spec
+) -> None:
+    name = made[0]
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=name, DBInstanceClass="db.t4g.xlarge")
+    of_any_class = {key: value for key, value in SETTINGS.items() if key != "class"}
+    more = spec_of(name, replica={**of_any_class, "parameters": {**PARAMETERS, "max_connections": "160"}})
+    assert [change.action for change in run(aws, more).changes] == ["set parameters", "reboot replica"]
+    assert shown(sandbox, name, "max_connections") == "160"
+    assert sandbox.instance(name)["PendingModifiedValues"] == {"DBInstanceClass": "db.t4g.xlarge"}
+    assert look(aws, more)[1] == Plan()
+    sandbox.rds.modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True)
+    sandbox.settle(name)
+    run(aws, spec)
+    assert settings_of(sandbox, name) == as_declared(name)
+
+
 # --- interrupted, and not ours ---------------------------------------------------------------------------------------
 
 
