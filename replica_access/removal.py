@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from replica_access import workflow
 from replica_access.catalog import Cluster
-from replica_access.errors import AwsError, CredentialsError, Error, Interrupted
+from replica_access.errors import AwsError, CredentialsError, Error
 from replica_access.model import Change, Oid, Pending, Plan, Request
 from replica_access.names import shown
 from replica_access.outlook import EVERYTHING, Outlook
@@ -45,10 +45,11 @@ class Failure:
 
 @dataclass(slots=True)
 class Removed:
-    """What `destroy` has done so far, in order, and what it could not do."""
+    """What `destroy` has done so far, in order, what it could not do, and what it is about in AWS just now."""
 
     changes: list[Change] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    doing: Change | None = None
 
 
 def replica_of(spec: Spec) -> str | None:
@@ -118,7 +119,7 @@ def destroy(spec: Spec, hosting: Hosting, outlook: Outlook, progress: Progress) 
     except Error as error:
         removed.failures.append(Failure(error))
     except KeyboardInterrupt:
-        removed.failures.append(Failure(Interrupted()))
+        removed.failures.append(Failure(workflow.interrupted(removed.doing), removed.doing))
     return removed
 
 
@@ -129,6 +130,7 @@ def _take_away(hosting: Hosting, changes: Iterable[Change], progress: Progress, 
     :raises CredentialsError: then nothing else will work either.
     """
     for change in changes:
+        removed.doing = change
         try:
             hosting.execute(change, progress)
         except CredentialsError:
@@ -140,6 +142,7 @@ def _take_away(hosting: Hosting, changes: Iterable[Change], progress: Progress, 
         else:
             removed.changes.append(change)
             progress.done(change.summary)
+    removed.doing = None
     return True
 
 

@@ -228,11 +228,11 @@ def apply(
     except Error as error:
         return Applied(tuple(done), failed=doing.id if doing else None, error=error)
     except KeyboardInterrupt:
-        return Applied(tuple(done), failed=doing.id if doing else None, error=_interrupted(doing))
+        return Applied(tuple(done), failed=doing.id if doing else None, error=interrupted(doing))
     return Applied(tuple(done), proof=proof, notes=notes)
 
 
-def _interrupted(doing: Change | None) -> Interrupted:
+def interrupted(doing: Change | None) -> Interrupted:
     """Say how to go on: what RDS has been asked for, it does without us."""
     if doing is None or doing.call is None or doing.call.service != "rds":
         return Interrupted()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -166,6 +167,24 @@ def test_what_keeps_a_group_is_named_and_the_same_command_finishes(
         entry["Name"] for entry in account.sandbox.client("secretsmanager").list_secrets()["SecretList"]
     ]
     assert destroy(account).status == 0
+    assert everything(account.sandbox) == before[0]
+
+
+def test_whoever_presses_ctrl_c_is_told_what_remains_and_goes_on_later(
+    account: Account, before: tuple[dict[str, Any], list[str]]
+) -> None:
+    with account.sandbox.faults(hold={REPLICA: "deleting"}):
+        with account.run.begun("destroy", "--confirm", REPLICA, "-v", "--format", "json") as running:
+            running.until(f"{REPLICA}: deleting")
+            ran = running.end(signal.SIGINT)
+        assert ran.status == 1, ran
+        assert not ran.has_traceback
+        assert f"RDS goes on with {REPLICA} by itself: run the same command again" in ran.err
+        left = ran.document["remains"]
+        assert [each["kind"] for each in left] == ["replica", "security group", "parameter group", "secret"]
+        assert [failure["id"] for failure in ran.document["failed"]] == [ran.document["changes"][1]["id"]]
+    ran = destroy(account)
+    assert ran.status == 0, ran
     assert everything(account.sandbox) == before[0]
 
 
