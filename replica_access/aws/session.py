@@ -33,6 +33,9 @@ NOT_REPEATED = frozenset({"RebootDBInstance"})
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 ATTEMPTS = 5
+IDENTITY_ATTEMPTS = 2
+"""Who we are is good to know; a network that has no way to STS shall not make every command wait half a minute."""
+
 CONNECTIONS = 10
 
 NO_ANSWER = (ResponseParserError, KeyError)
@@ -52,10 +55,6 @@ class Aws:
         self._clients: dict[tuple[str, bool], Any] = {}
         self._lock = threading.Lock()
         self._config = Config(
-            # Repeating is safe: what reads changes nothing, and what makes something is made so that twice is as good
-            # as once (tags, tokens). Adaptive: the account shares its request rate with production's own automation,
-            # so once AWS throttles one of our eight threads, all slow down. A run that is throttled takes longer.
-            retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,
@@ -146,7 +145,11 @@ class Aws:
             return self._clients[key]
 
     def _make_client(self, service: str, *, repeats: bool) -> Any:
-        config = self._config if repeats else self._config.merge(Config(retries={"total_max_attempts": 1}))
+        # Repeating is safe: what reads changes nothing, and what makes something is made so that twice is as good as
+        # once (tags, tokens). Adaptive: the account shares its request rate with production's own automation, so once
+        # AWS throttles one of our threads, all slow down. A run that is throttled takes longer.
+        attempts = 1 if not repeats else IDENTITY_ATTEMPTS if service == "sts" else ATTEMPTS
+        config = self._config.merge(Config(retries={"mode": "adaptive", "total_max_attempts": attempts}))
         try:
             return self._session.create_client(service, region_name=self.region, config=config)
         except BotoCoreError as error:

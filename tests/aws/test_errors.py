@@ -205,6 +205,11 @@ def test_an_endpoint_that_nobody_listens_on(desk: Desk) -> None:
     assert_told(ran, 1, "AWS in ap-southeast-2 does not answer", "AWS_ENDPOINT_URL")
 
 
+def test_a_network_without_a_way_to_sts(desk: Desk) -> None:
+    ran = desk.run("check", AWS_ENDPOINT_URL_STS="http://127.0.0.1:1")
+    assert_told(ran, 4, "? caller: sts:GetCallerIdentity: AWS in ap-southeast-2 does not answer", "✓ engine: ")
+
+
 LOGIN_PAGE = b"<!DOCTYPE html><html><body><form>Welcome to our network<br></form></body></html>"
 ANSWERS = {
     "a login page": (200, LOGIN_PAGE, "is not AWS."),
