@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from replica_access.model import KINDS, Change, Check, Plan, Proof, ProofCheck
@@ -13,6 +14,7 @@ from replica_access.proofs import together
 if TYPE_CHECKING:
     from replica_access.appeared import Appeared
     from replica_access.coverage import Addition
+    from replica_access.findings import Audit, Finding
     from replica_access.inventory import Readers
 
 
@@ -161,6 +163,22 @@ def _readers(readers: Readers) -> dict[str, str]:
 
 def additions_document(additions: Iterable[Addition]) -> list[dict[str, str]]:
     return [{"to": shown(each.to), "key": each.key, "name": each.pattern} for each in additions]
+
+
+def audit_document(audit: Audit) -> dict[str, Any]:
+    return {
+        "findings": [finding_document(finding) for finding in audit.findings],
+        "accepted": [
+            {**finding_document(each.finding), "reason": each.reason, "until": each.until or None}
+            for each in audit.accepted
+        ],
+        "not_checked": [{"what": each.what, "why": each.why} for each in audit.not_checked],
+        "summary": dict(audit.summary),
+    }
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    return asdict(finding)
 
 
 def printable(text: str) -> str:
