@@ -6,7 +6,6 @@ and what is allowed.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from replica_access import spec_limits
 from replica_access.errors import SpecError
 from replica_access.names import shown
 from replica_access.patterns import Exclusion, is_glob
@@ -59,8 +59,14 @@ def _role_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 RoleName = Annotated[str, AfterValidator(_name), AfterValidator(_role_name)]
 InstanceId = Annotated[
-    str, Field(pattern=r"^(?:arn:aws[\w-]*:rds:[\w-]+:\d{12}:db:)?[A-Za-z](?:-?[A-Za-z0-9])*$", max_length=255)
+    str,
+    Field(pattern=r"^(?:arn:aws[\w-]*:rds:[\w-]+:\d{12}:db:)?[A-Za-z](?:-?[A-Za-z0-9])*$"),
+    AfterValidator(spec_limits.identifier),
 ]
+OwnInstanceId = Annotated[InstanceId, AfterValidator(spec_limits.identifier_alone)]
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+Tags = Annotated[Mapping[str, str], AfterValidator(spec_limits.tags)]
 
 
 def _one_or_more(value: Any) -> Any:
@@ -80,7 +86,7 @@ class _Table(BaseModel):
 
 class Aws(_Table):
     region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    profile: str | None = None
+    profile: NonEmpty | None = None
     account: str | None = Field(default=None, pattern=r"^\d{12}$")
 
 
@@ -91,7 +97,7 @@ class Primary(_Table):
     instance: InstanceId | None = None
     dsn: str | None = None
     database: Name = "postgres"
-    admin_secret: str | None = None
+    admin_secret: NonEmpty | None = None
     auth: Literal["password", "iam"] = "password"
     sslmode: SslMode | None = None
     sslrootcert: str | None = None
@@ -108,13 +114,13 @@ LogType = Literal["iam-db-auth-error", "postgresql", "upgrade"]
 class Replica(_Table):
     """The replica. On RDS, what is ``None`` is left as it is."""
 
-    instance: InstanceId | None = None
+    instance: OwnInstanceId | None = None
     dsn: Dsns | None = None
     source: InstanceId | None = None
-    kms_key: str | None = None
+    kms_key: NonEmpty | None = None
     instance_class: str | None = Field(None, alias="class", pattern=r"^db\.[a-z0-9-]+\.[a-z0-9]+$")
     publicly_accessible: bool = True
-    subnet_group: str = "auto"
+    subnet_group: NonEmpty = "auto"
     parameters: Mapping[str, str] = Field(default_factory=dict)
     deletion_protection: bool = True
     iam_authentication: bool = False
@@ -123,12 +129,17 @@ class Replica(_Table):
     monitoring_interval: Literal[0, 1, 5, 10, 15, 30, 60] | None = None
     monitoring_role: str | None = Field(default=None, pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/.+$")
     performance_insights: bool | None = None
-    tags: Mapping[str, str] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _addressed(self) -> Replica:
         _check_address(self.instance, self.dsn)
         return self
+
+    @field_validator("log_exports")
+    @classmethod
+    def _each_once(cls, value: tuple[LogType, ...]) -> tuple[LogType, ...]:
+        return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
     def _monitored(self) -> Replica:
@@ -165,17 +176,13 @@ class Allow(_Table):
     cidr: str | None = None
     prefix_list: str | None = Field(default=None, pattern=r"^pl-[0-9a-f]+$")
     security_group: str | None = Field(default=None, min_length=1)
-    note: str = Field(default="", max_length=200)
+    note: Annotated[str, AfterValidator(spec_limits.note)] = Field(default="", max_length=200)
     expires: date | None = None
 
     @field_validator("cidr")
     @classmethod
     def _canonical(cls, value: str | None) -> str | None:
-        """Return the network as EC2 stores it: without host bits."""
-        try:
-            return None if value is None else str(ipaddress.ip_network(value, strict=False))
-        except ValueError:
-            raise ValueError("not an address or network; write 203.0.113.7/32 or 2001:db8::/48") from None
+        return None if value is None else spec_limits.network(value)
 
     @model_validator(mode="after")
     def _one_source(self) -> Allow:
@@ -190,7 +197,7 @@ class Allow(_Table):
 
 
 class Network(_Table):
-    security_groups: tuple[str, ...] = ()
+    security_groups: tuple[NonEmpty, ...] = ()
     allow: tuple[Allow, ...] = ()
 
 
@@ -259,6 +266,9 @@ class Spec(_Table):
             raise ValueError(f"{shown(both[0])} is a role and a user; one role cannot be both")
         if self.replica is not None and (self.primary.instance is None) != (self.replica.instance is None):
             raise ValueError("primary and replica must both be RDS instances or both be given by dsn")
+        names = [each.instance.lower() for each in (self.primary, self.replica) if each and each.instance]
+        if len(names) == 2 and names[0] == names[1]:
+            raise ValueError("replica.instance is the primary; choose another name for the replica")
         self._no_membership_cycle()
         return self
 

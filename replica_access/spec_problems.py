@@ -81,6 +81,10 @@ def _message(item: Any, keys: Sequence[Key]) -> str:
         return 'write "auto" or a list of names'
     if kind == "too_short":
         return "name at least one"
+    if kind == "string_too_short":
+        return "is empty; write something, or leave it out"
+    if kind == "string_too_long":
+        return f"is too long: {item['ctx']['max_length']} characters are allowed"
     if kind == "literal_error":
         return f"{quoted} is not allowed; write {item['ctx']['expected']}"
     if kind == "greater_than_equal":

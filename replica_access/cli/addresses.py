@@ -80,7 +80,9 @@ def allow(
             expires=expires.date() if expires is not None else None,
         )
     except ValidationError as error:
-        raise UsageError(f"--note: {error.errors()[0]['msg']}.", "Write a shorter one.") from None
+        wrong = error.errors()[0]
+        what = "--note" if wrong["loc"] == ("note",) else address
+        raise UsageError(f"{what}: {wrong['msg'].removeprefix('Value error, ')}.", "Write another one.") from None
     if wanted.expires is not None and wanted.expires < datetime.now(UTC).date():
         raise UsageError(f"{wanted.expires} is over.", "Name the last day on which it shall be let in.")
     edit = spec_addresses.allow(call.spec_path, call.spec(), wanted)

@@ -133,6 +133,9 @@ def test_nothing_is_done_without_a_yes_and_nothing_wide_without_the_flag(shop: A
         assert ran.err == "Error: There is no terminal to ask on.\nSay --yes to go ahead without being asked.\n"
     assert_refused(shop.run("access", "allow", "0.0.0.0/0", "--yes"), 1, "0.0.0.0/0 is too wide", "--allow-wide")
     assert_refused(shop.run("access", "allow", "example.com", "--yes"), 2, "example.com is no address.")
+    assert_refused(shop.run("access", "allow", "fe80::1%eth0", "--yes"), 2, "fe80::1%eth0: not an address or network")
+    two_lines = shop.run("access", "allow", "203.0.113.9", "--note", "a\nb", "--yes")
+    assert_refused(two_lines, 2, "--note: a note is one line, without control characters.")
     assert_refused(shop.run("access", "allow", GUEST, "--expires", "2020-01-01", "--yes"), 2, "2020-01-01 is over.")
     assert shop.wire.writes == []
     assert shop.run.spec.read_bytes() == before

@@ -130,7 +130,7 @@ def test_a_non_standard_port_is_the_port_of_the_rules() -> None:
 
 
 def test_the_replica_is_made_with_everything_explicit() -> None:
-    spec = spec_of(replica={"tags": {"team": "data", "replica-access": "not this"}})
+    spec = spec_of(replica={"tags": {"team": "data"}})
     assert creation(EMPTY, spec) == {
         "DBInstanceIdentifier": "analytics",
         "SourceDBInstanceIdentifier": "prod",

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from replica_access import spec_limits
+from replica_access.aws import ownership
 from replica_access.errors import SpecError
 from replica_access.spec import Spec, load, parse
 
@@ -135,6 +137,73 @@ def test_what_is_wrong_with_a_dsn_of_a_replica(dsn: str, said: str) -> None:
 def test_networks_are_canonical() -> None:
     spec = parse(MINIMAL + "\n[[network.allow]]\ncidr = '100.68.0.18/18'\n[[network.allow]]\ncidr = '2001:DB8::1/32'")
     assert [allow.cidr for allow in spec.network.allow] == ["100.68.0.0/18", "2001:db8::/32"]
+
+
+ODD_TAGS = {
+    "aws:team = x": "the key 'aws:team' begins with what AWS keeps for itself",
+    "RDS:team = x": "the key 'RDS:team' begins with what AWS keeps for itself",
+    "team = a & b": "the value 'a & b' has '&': RDS takes letters, digits, spaces and",
+    " = x": "the key '' is empty",
+    f"team = {'x' * 257}": "is too long: RDS takes 256 characters",
+    "managed-by = terraform": "managed-by is the tag by which we find again what is ours",
+}
+
+
+@pytest.mark.parametrize(("tag", "said"), ODD_TAGS.items())
+def test_tags_that_rds_refuses_or_that_are_ours(tag: str, said: str) -> None:
+    key, _, value = tag.partition(" = ")
+    assert said in wrong(MINIMAL.replace("[roles", f'tags = {{ "{key}" = "{value}" }}\n[roles'))
+
+
+def test_so_many_tags_as_fit_beside_ours() -> None:
+    def tagged(number: int) -> str:
+        tags = ", ".join(f'"k{each}" = "é/1"' for each in range(number))
+        return MINIMAL.replace("[roles", f"tags = {{ {tags} }}\n[roles")
+
+    spec = parse(tagged(48))
+    assert spec.replica is not None
+    assert len(spec.replica.tags) == 48
+    assert "replica.tags: 1 too many" in wrong(tagged(49))
+
+
+def test_the_tags_that_are_kept_for_us_are_those_that_we_write() -> None:
+    assert set(ownership.tags("analytics")) == set(spec_limits.OUR_TAGS)
+
+
+ODD_VALUES = {
+    f"instance = '{'a' * 64}'": "RDS takes 63 characters in the name of an instance, and this has 64",
+    "instance = 'arn:aws:rds:eu-west-1:123456789012:db:far'": "write far alone: it is made in the account and Region",
+    "instance = 'Prod-DB'": "replica.instance is the primary; choose another name",
+    "instance = 'a'\nsubnet_group = ''": "replica.subnet_group: is empty; write something, or leave it out",
+    "instance = 'a'\nkms_key = ''": "replica.kms_key: is empty",
+}
+
+
+@pytest.mark.parametrize(("replica", "said"), ODD_VALUES.items())
+def test_what_no_replica_can_be(replica: str, said: str) -> None:
+    assert said in wrong(MINIMAL.replace('instance = "prod-db-analytics"', replica))
+
+
+@pytest.mark.parametrize(
+    ("allow", "said"),
+    [
+        ("cidr = 'fe80::1%eth0'", "'fe80::1%eth0': not an address or network"),
+        ("cidr = '::ffff:203.0.113.7'", "comes by IPv4; write 203.0.113.7/32"),
+        ('cidr = "203.0.113.7"\nnote = "a\\nb"', "a note is one line, without control characters"),
+        (
+            f'cidr = "203.0.113.7"\nnote = "{"x" * 201}"',
+            "network.allow[1].note: is too long: 200 characters are allowed",
+        ),
+    ],
+)
+def test_what_no_rule_can_say(allow: str, said: str) -> None:
+    assert said in wrong(f"{MINIMAL}\n[[network.allow]]\n{allow}\n")
+
+
+def test_a_log_that_is_named_twice_is_exported_once() -> None:
+    spec = parse(MINIMAL.replace("[roles", 'log_exports = ["upgrade", "postgresql", "upgrade"]\n[roles'))
+    assert spec.replica is not None
+    assert spec.replica.log_exports == ("upgrade", "postgresql")
 
 
 def test_files_that_are_no_spec(tmp_path: Path) -> None:
