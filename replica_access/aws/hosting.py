@@ -212,9 +212,15 @@ class RdsHosting:
         found = in_each(list(self._secrets()), self._kept)
         kept = {secret: each for secret, each in found.items() if isinstance(each, secret_store.Kept)}
         deleted = {secret: each for secret, each in found.items() if isinstance(each, Mapping)}
-        follow = (each for each in plan_secrets.follow(kept, replica, name) if self._may_be_ours(each.object))
+        behind = {secret: self._tags(secret, name) for secret in plan_secrets.behind(kept, replica)}
+        shared = {secret: tags for secret, tags in behind.items() if self._is_of_another(tags, name)}
+        follow = plan_secrets.follow({s: behind[s] for s in behind if s not in shared}, self._secrets(), name)
         restored = plan_secrets.restored(deleted, self._secrets(), name)
-        return replace(planned, changes=(*planned.changes, *follow, *restored))
+        return replace(
+            planned,
+            changes=(*planned.changes, *follow, *restored),
+            pending=(*planned.pending, *plan_secrets.shared(shared, name)),
+        )
 
     def _kept(self, secret: str) -> secret_store.Kept | Mapping[str, str] | None:
         """Return what `secret` holds, or, where it is ours and deleted, its tags."""
@@ -223,11 +229,22 @@ class RdsHosting:
         except AwsError:  # otherwise a problem of logging in, which is told there
             return secret_store.restorable(self.aws, secret)
 
-    def _may_be_ours(self, secret: str) -> bool:
+    def _tags(self, secret: str, name: str) -> Mapping[str, str]:
         try:
-            return secret_store.is_ours(self.aws, secret)
+            return secret_store.tags_of(self.aws, secret)
         except AccessDenied:  # for whoever only looks; `apply` is stopped by it
-            return True
+            return ownership.tags(name)
+
+    def _is_of_another(self, tags: Mapping[str, str], name: str) -> bool:
+        """Whether a secret with these tags is that of another replica of ours, which is there."""
+        owner = tags.get(ownership.REPLICA_TAG)
+        if owner is None or owner == name:
+            return False
+        try:
+            found = survey.instance(self.aws, owner)
+        except AccessDenied:
+            return False
+        return found is not None and found.source is not None and ownership.belongs_to(owner, found.tags)
 
     def _secrets(self) -> dict[str, str]:
         """Return the secrets that users of the spec have in Secrets Manager, with the users."""

@@ -147,8 +147,12 @@ def _create(aws: Aws, secret_id: str, creation: Mapping[str, Any]) -> bool:
 
 def is_ours(aws: Aws, secret_id: str) -> bool:
     """Whether `secret_id`, which exists, carries our tag."""
-    found = aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
-    return is_managed(as_mapping(found.get("Tags", ())))
+    return is_managed(tags_of(aws, secret_id))
+
+
+def tags_of(aws: Aws, secret_id: str) -> Mapping[str, str]:
+    """Return the tags of `secret_id`, which exists."""
+    return as_mapping(aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id).get("Tags", ()))
 
 
 def waits_for_deletion(aws: Aws, secret_id: str) -> bool:

@@ -90,3 +90,30 @@ def test_two_replicas_side_by_side(desk: Desk) -> None:
     finally:
         for name in names:
             remove(desk.sandbox, name)
+
+
+def test_two_replicas_whose_users_are_the_same(desk: Desk) -> None:
+    names = [desk.sandbox.name("twin"), desk.sandbox.name("twin")]
+    secret = f"replica-access/{names[0]}-shared"
+    user = f"shared_{names[0]}"
+    specs = [declare(desk, name) for name in names]
+    for spec in specs:
+        path = desk.program.directory / spec
+        users = f'[users.{user}]\nsecret = "{secret}"\n'
+        path.write_text(f"{path.read_text(encoding='utf-8')}\n{users}", encoding="utf-8")
+    try:
+        for spec in specs:
+            assert_told(desk.run("--spec", spec, "apply", "--yes"), 0)
+        told = f"secret {secret}: belongs to {names[0]} and names its endpoint"
+        assert_told(desk.run("--spec", specs[1], "plan", "--check"), 0, told, "Nothing to do, 1 pending.")
+        assert_told(desk.run("--spec", specs[0], "plan", "--check"), 0, "Nothing to do.")
+        remove(desk.sandbox, names[0])
+        ran = desk.run("--spec", specs[1], "apply", "--yes")
+        assert_told(ran, 0, f"let the secret {secret} belong to {names[1]}", "write the endpoint of")
+        assert_told(desk.run("--spec", specs[1], "plan", "--check"), 0, "Nothing to do.")
+    finally:
+        for name in names:
+            remove(desk.sandbox, name)
+        desk.sandbox.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+        with desk.sandbox.connect() as connection:
+            connection.execute(f"DROP ROLE IF EXISTS {user}")
