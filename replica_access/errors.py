@@ -16,6 +16,8 @@
     │   ├── LockTimeout         1  somebody else holds a lock that we need
     │   ├── NotEffective        1  a statement succeeded and changed nothing, or less than it should
     │   └── WrongServer         1  a replica where the primary was expected, another system, an unsupported version
+    ├── HistoryError            1  the history of audits cannot be read or written
+    │   └── HistoryAltered      3  it is not what the runs have written
     ├── PreflightFailed         1  what stands in the way, all of it
     ├── Blocked                 1  the admin may not do a part of the plan
     ├── Drift                   3  the servers differ from the spec (`plan --check`)
@@ -38,6 +40,8 @@ __all__ = [
     "DatabaseError",
     "Drift",
     "Error",
+    "HistoryAltered",
+    "HistoryError",
     "Incomplete",
     "Interrupted",
     "LockTimeout",
@@ -137,6 +141,14 @@ class NotEffective(DatabaseError):
 
 class WrongServer(DatabaseError):
     pass
+
+
+class HistoryError(Error):
+    pass
+
+
+class HistoryAltered(HistoryError):
+    exit_status = 3
 
 
 class PreflightFailed(Error):

@@ -1,0 +1,96 @@
+"""What changed between two runs, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from replica_access.audit.snapshot import Entry
+from replica_access.findings import SEVERITIES, Audit, Finding
+
+Turn = Literal["new", "due", "changed", "accepted", "gone", "unknown", "known"]
+TURNS: tuple[Turn, ...] = get_args(Turn)
+"""What has become of something, what matters most first: `due` is a finding whose acceptance has ended, `unknown` what
+could be looked at before, and `known` what can be looked at again."""
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs between two runs.
+
+    :param rule: of the finding; empty where it is about something that could not be looked at.
+    :param sentence: what a person reads.
+    """
+
+    turn: Turn
+    severity: str
+    rule: str
+    sentence: str
+
+
+def differences(appeared: Iterable[Entry], gone: Iterable[Entry]) -> list[Difference]:
+    """Return what has become of each finding, the gravest turns first."""
+    before, after = _by_key(gone), _by_key(appeared)
+    found = [_told(before.get(key), after.get(key), latest) for key, latest in {**before, **after}.items()]
+    return sorted(found, key=lambda each: (TURNS.index(each.turn), _rank(each.severity), each.rule, each.sentence))
+
+
+def new_since(before: Iterable[Entry], audit: Audit) -> tuple[Finding, ...]:
+    """Return the findings that a former run did not have; one that was accepted then, and is no more, is new."""
+    known = {_key(entry) for entry in before if entry.kind == "finding"}
+    return tuple(finding for finding in audit.findings if ("finding", *finding.key) not in known)
+
+
+def _by_key(some: Iterable[Entry]) -> dict[Key, Entry]:
+    return {_key(entry): entry for entry in some}
+
+
+def _key(entry: Entry) -> Key:
+    """Return what makes it the same thing in two runs, whatever is said about it, and accepted or not."""
+    values = entry.values
+    if entry.kind == "not checked":
+        return (entry.kind, values["what"])
+    return ("finding", *(values[name] or "" for name in ("rule", "server", "database", "subject", "object")))
+
+
+def _told(before: Entry | None, after: Entry | None, latest: Entry) -> Difference:
+    values = latest.values
+    if latest.kind == "not checked":
+        return _could_look(before, after, values)
+    message = values["message"]
+    if after is None:
+        turn: Turn = "gone"
+        sentence = f"no longer found: {message}"
+    elif after.kind == "accepted":
+        until = f" until {values['until']}" if values["until"] else ""
+        turn, sentence = "accepted", f"accepted{until} ({values['reason']}): {message}"
+    elif before is None:
+        turn, sentence = "new", message
+    elif before.kind == "accepted":
+        turn, sentence = "due", f"no longer accepted: {message}"
+    else:
+        turn, sentence = "changed", f"{message} ({_changed(before.values, values)})"
+    return Difference(turn, values["severity"], values["rule"], sentence)
+
+
+def _could_look(before: Entry | None, after: Entry | None, values: Mapping[str, Any]) -> Difference:
+    if after is None:
+        return Difference("known", "", "", f"{values['what']} could be looked at again")
+    if before is None:
+        return Difference("unknown", "", "", f"{values['what']} could not be looked at: {values['why']}")
+    return Difference("unknown", "", "", f"{values['what']} could still not be looked at, now because {values['why']}")
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Say what differs of a finding that both runs have."""
+    for name in ("severity", "message", "evidence", "remedy"):
+        if before[name] != after[name]:
+            return f"{name} was: {before[name]}"
+    return "as before"
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)

@@ -1,0 +1,283 @@
+"""The history of audits: every run, as what changed since the one before, chained by hashes.
+
+A file of SQLite beside the spec, or a PostgreSQL database by URL, which several specs and several machines can share.
+Rows are only ever added. One run is one transaction: it is there whole or not at all, and two that end at the same
+moment become two links of the chain, one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Row, case, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from replica_access.audit import history_store
+from replica_access.audit.history_schema import MIGRATIONS, Migration, changes, entries, migrate, runs, version_of
+from replica_access.audit.history_store import Store
+from replica_access.audit.snapshot import Entry, EntryKind, canonical, digest, link, state_of
+from replica_access.errors import UsageError
+
+NONE = "0" * 64
+"""The hash before the first run."""
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One audit that was recorded.
+
+    :param number: counts the runs of this target, from 1.
+    :param at: when, in UTC, as ISO 8601.
+    :param about: what else is known of it: the program's version, the summary.
+    :param hash: over everything in this run, and the hash of the one before.
+    """
+
+    number: int
+    at: str
+    about: Mapping[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What lies between two runs; of something that came and went in between, nothing."""
+
+    appeared: tuple[Entry, ...] = ()
+    gone: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of checking the chain.
+
+    :param broken: the number of the first run that does not fit; ``None`` where all do.
+    :param why: what does not fit about it.
+    :param hash: of the last run that fits.
+    """
+
+    runs: int
+    broken: int | None
+    why: str
+    hash: str
+
+
+class History:
+    """The runs of one target, what was audited, in a store that may hold those of others too."""
+
+    def __init__(self, store: Store, target: str) -> None:
+        self.store = store
+        self.target = target
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """Return all runs, the oldest first."""
+        with self.store.reading() as connection:
+            found = connection.execute(select(runs).where(runs.c.target == self.target).order_by(runs.c.number))
+            return [_run(row) for row in found]
+
+    def entries(self, number: int) -> dict[str, Entry]:
+        """Return everything that the run of that number saw, by digest."""
+        with self.store.reading() as connection:
+            return _entries(connection, self.target, number)
+
+    def between(self, former: int, latter: int) -> Delta:
+        """Return what changed from one run to a later one; reads those in between, and nothing of what stayed."""
+        first: dict[str, bool] = {}
+        last: dict[str, bool] = {}
+        known: dict[str, Entry] = {}
+        with self.store.reading() as connection:
+            found = connection.execute(
+                select(changes.c.appeared, entries)
+                .join_from(changes, runs)
+                .join(entries)
+                .where(runs.c.target == self.target, runs.c.number > former, runs.c.number <= latter)
+                .order_by(runs.c.number)
+            )
+            for row in found:
+                first.setdefault(row.digest, row.appeared)
+                last[row.digest] = row.appeared
+                known[row.digest] = Entry(row.kind, row.content)
+        lasting = sorted(each for each, appeared in last.items() if appeared == first[each])
+        appeared = tuple(known[each] for each in lasting if last[each])
+        return Delta(appeared, tuple(known[each] for each in lasting if not last[each]))
+
+    def verify(self) -> Verdict:
+        """Check every run against its hash, and every hash against the one before.
+
+        Somebody who may write to the database can write all hashes anew, or take the last runs away: that is told
+        only by a hash that was noted elsewhere, and is not among those of `runs` any more.
+        """
+        with self.store.reading() as connection:
+            return _verify(connection, self.target)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def record(self, at: str, about: Mapping[str, Any], seen: Mapping[str, Entry]) -> tuple[Run, Delta]:
+        """Add a run; return it, and what it saw that the last one did not, and the other way round.
+
+        :param seen: all entries, by digest.
+        :raises HistoryError: it could not be written; nothing of it was.
+        """
+        state = state_of(seen)
+        with self.store.writing() as connection:
+            last = connection.execute(
+                select(runs).where(runs.c.target == self.target).order_by(runs.c.number.desc()).limit(1)
+            ).one_or_none()
+            if last is not None and last.state == state:
+                delta = Delta()
+            else:
+                before = {} if last is None else _entries(connection, self.target, last.number)
+                delta = Delta(_missing(seen, before), _missing(before, seen))
+            number, previous = (1, NONE) if last is None else (last.number + 1, last.hash)
+            row: dict[str, Any] = {
+                "target": self.target,
+                "number": number,
+                "at": at,
+                "about": canonical(about),
+                "state": state,
+            }
+            hashed = link(previous, _snapshot(row, _digests(delta.appeared), _digests(delta.gone)))
+            identity = connection.scalar(
+                insert(runs).values(**row, previous=previous, hash=hashed).returning(runs.c.id)
+            )
+            _add(connection, cast("int", identity), delta)
+            return Run(number, at, about, hashed), delta
+
+
+def open_history(
+    where: str | Path,
+    target: str,
+    *,
+    create: bool,
+    patience: float = history_store.PATIENCE,
+    migrations: Sequence[Migration] = MIGRATIONS,
+) -> History:
+    """Open the history of `target`, and bring its tables up to date.
+
+    :param where: a file, or a URL.
+    :param create: whether one is begun where there is none.
+    :raises UsageError: there is none, or `where` makes no sense.
+    :raises HistoryError: the database refuses, or is newer than this program.
+    """
+    url = history_store.locate(where)
+    name = history_store.named(url)
+    none = UsageError(f"There is no history {name} yet.", "Every `replica-access audit` adds a run to it.")
+    if not create and not history_store.exists(url):
+        raise none
+    store = history_store.store(url, patience=patience)
+    with store.reading() as connection:
+        present = version_of(connection)
+    if present == 0 and not create:
+        raise none
+    if present != len(migrations):
+        with store.writing() as connection:
+            migrate(connection, name, migrations)
+    return History(store, target)
+
+
+# --- the chain --------------------------------------------------------------------------------------------------------
+
+
+def _snapshot(row: Mapping[str, Any], appeared: Iterable[str], gone: Iterable[str]) -> Mapping[str, Any]:
+    """Return what the hash of a run is over; `row` holds the run's own values."""
+    values = {key: row[key] for key in ("target", "number", "at", "about", "state")}
+    return {**values, "appeared": sorted(appeared), "gone": sorted(gone)}
+
+
+def _verify(connection: Connection, target: str) -> Verdict:
+    seen: set[str] = set()
+    hashed, state, number = NONE, state_of(()), 0
+    for run in connection.execute(select(runs).where(runs.c.target == target).order_by(runs.c.number)).all():
+        number += 1
+        appeared, gone, altered = _changes(connection, run.id)
+        if appeared or gone:
+            seen = (seen - gone) | appeared
+            state = state_of(seen)
+        if run.number != number:
+            why = "it is missing"
+        elif run.previous != hashed:
+            why = "it does not follow the run before it"
+        elif altered:
+            why = f"what it saw was altered ({altered})"
+        elif run.state != state:
+            why = "what it saw is not complete, or is more than it saw"
+        elif run.hash != link(hashed, _snapshot(run._asdict(), appeared, gone)):
+            why = "it was altered"
+        else:
+            hashed = run.hash
+            continue
+        return Verdict(number, number, why, hashed)
+    return Verdict(number, None, "", hashed)
+
+
+def _changes(connection: Connection, run: int) -> tuple[set[str], set[str], str]:
+    """Return what appeared and what went, and the digest of an entry that is not what it says, if there is one."""
+    found = connection.execute(
+        select(changes.c.appeared, changes.c.entry, entries.c.kind, entries.c.content)
+        .outerjoin_from(changes, entries, changes.c.entry == entries.c.digest)
+        .where(changes.c.run == run)
+        .order_by(changes.c.entry)
+    ).all()
+    altered = next(
+        (row.entry for row in found if row.content is None or digest(row.kind, row.content) != row.entry), ""
+    )
+    return {row.entry for row in found if row.appeared}, {row.entry for row in found if not row.appeared}, altered
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(row.number, row.at, json.loads(row.about), row.hash)
+
+
+def _entries(connection: Connection, target: str, number: int) -> dict[str, Entry]:
+    """Return what was there after a run: whatever appeared once more than it went."""
+    found = connection.execute(
+        select(entries)
+        .join_from(changes, runs)
+        .join(entries)
+        .where(runs.c.target == target, runs.c.number <= number)
+        .group_by(entries.c.digest)
+        .having(func.sum(case((changes.c.appeared, 1), else_=-1)) == 1)
+    )
+    return {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in found}
+
+
+def _missing(these: Mapping[str, Entry], those: Mapping[str, Entry]) -> tuple[Entry, ...]:
+    return tuple(entry for digest, entry in sorted(these.items()) if digest not in those)
+
+
+def _digests(some: Iterable[Entry]) -> list[str]:
+    return [entry.digest for entry in some]
+
+
+def _add(connection: Connection, run: int, delta: Delta) -> None:
+    """Write the entries that no run has seen before, and what appeared and went in this one."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert_entry = upsert(entries).on_conflict_do_nothing()
+    for some in _portions({"digest": f.digest, "kind": f.kind, "content": f.content} for f in delta.appeared):
+        connection.execute(insert_entry, some)
+    rows = ({"run": run, "entry": entry.digest, "appeared": True} for entry in delta.appeared)
+    for some in _portions(rows):
+        connection.execute(insert(changes), some)
+    for some in _portions({"run": run, "entry": entry.digest, "appeared": False} for entry in delta.gone):
+        connection.execute(insert(changes), some)
+
+
+def _portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    source = iter(rows)
+    while portion := list(islice(source, _AT_ONCE)):
+        yield portion
