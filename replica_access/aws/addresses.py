@@ -146,7 +146,10 @@ def compare(landscape: Landscape, spec: Spec, group: SecurityGroup | None, today
         source = source_of(allow, known_groups(landscape), landscape.vpc)
         if is_expired(allow, today):
             still = [rule for rule, _ in beyond_spec if rule.source == source]
-            detail = f"is still let in to {ports(still[0])}" if still else "is not let in any more"
+            if source in over:
+                detail = f"is still let in to {ports(still[0])}" if still else "is not let in any more"
+            else:
+                detail = "another entry of the spec lets it in" if source else "there is no such group"
             found.append(_address(allow, "expired", detail, *(rule.id for rule in still)))
         elif source in exact:
             found.append(_address(allow, "ok", ""))

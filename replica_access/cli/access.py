@@ -24,7 +24,7 @@ from replica_access.cli.running import (
     print_lines,
 )
 from replica_access.cli.terminal import escaped
-from replica_access.errors import Drift, Error, UsageError
+from replica_access.errors import Drift, Error, Incomplete, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.model import Plan
@@ -128,8 +128,11 @@ def plan(
     else:
         print_lines(call, render.plan(what, with_sql=call.verbose > 0, request=outlook.request))
         call.print(_summary(what))
+    _say_what_stands_in_the_way(call, outlook)
     if check_only and what.changes:
         raise Drift(f"{count(len(what.changes), 'change')} would bring the servers to what the spec says.")
+    if check_only and any(not each.optional for each in outlook.around.blocked):
+        raise Incomplete("What AWS lacks could not be planned.", "What is in the way is above, each with its fix.")
 
 
 def apply(
@@ -263,6 +266,17 @@ def _require_what_could_be_read(outlook: Outlook) -> None:
     unread = [check for check in outlook.problems if check.name == "primary"]
     if unread:
         raise Error(unread[0].detail, unread[0].fix)
+
+
+def _say_what_stands_in_the_way(call: Context, outlook: Outlook) -> None:
+    """Say that `apply` would refuse what the plan shows, where nothing in it is blocked on that account."""
+    told = {each.object for each in outlook.plan.blocked}
+    number = sum(check.name not in told for check in outlook.problems)
+    if number and not outlook.around.blocked:
+        stand, them = ("stands", "it") if number == 1 else ("stand", "them")
+        call.terminal.note(
+            f"{count(number, 'problem')} {stand} in the way of apply: `replica-access check` shows {them}."
+        )
 
 
 def _summary(what: Plan) -> str:

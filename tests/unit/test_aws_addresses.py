@@ -126,6 +126,14 @@ def test_an_address_that_expired_in_one_entry_and_not_in_another_stays() -> None
     assert planned(COMPLETE, spec) == Plan()
 
 
+def test_an_entry_that_expired_is_not_said_to_be_shut_out_where_another_lets_it_in() -> None:
+    entries = [{"cidr": "203.0.113.7/32", "expires": "2020-01-01"}, {"cidr": "203.0.113.7/32"}]
+    spec = spec_of(network={"allow": [*entries, {"cidr": "198.51.100.1/32", "expires": "2020-01-01"}]})
+    told = [(each.state, each.detail) for each in addresses.compare(COMPLETE, spec, OUR_GROUP, TODAY)]
+    assert ("expired", "another entry of the spec lets it in") in told
+    assert ("expired", "is not let in any more") in told
+
+
 def test_rules_that_cannot_be_seen_one_by_one_are_not_taken_away_and_that_is_said() -> None:
     bare = tuple(replace(rule, id="", tags={}) for rule in (*OUR_GROUP.ingress, by_hand("198.51.100.7/32")))
     landscape = replace(COMPLETE, security_groups=(replace(OUR_GROUP, ingress=bare, unseen=DENIED),))

@@ -1,0 +1,32 @@
+"""Plans that cannot be carried out: what `plan` says of it, and the exit status of `plan --check`."""
+
+from __future__ import annotations
+
+from .desk import SPEC, Desk, assert_told, desk, nursery
+
+__all__ = ["desk", "nursery"]
+
+
+def declare(desk: Desk, line: str) -> str:
+    """Write a spec whose [replica] has this line, too; return the file."""
+    path = desk.program.directory / "odd.toml"
+    text = SPEC.format(replica=desk.replica).replace("[[network.allow]]", f"{line}\n[[network.allow]]")
+    path.write_text(text, encoding="utf-8")
+    return path.name
+
+
+def test_a_plan_that_apply_would_refuse_says_so(desk: Desk) -> None:
+    spec = declare(desk, 'class = "db.r99g.large"')
+    told = "1 problem stands in the way of apply: `replica-access check` shows it."
+    assert_told(desk.run("--spec", spec, "plan"), 0, "db.r99g.large", told)
+    ran = desk.run("--spec", spec, "--format", "json", "plan")
+    assert ran.document["blocked"] == []
+    assert told in ran.err
+    assert_told(desk.run("--spec", spec, "apply", "--yes"), 1, "instance class: db.r99g.large")
+    assert "in the way" not in desk.run("plan").err
+
+
+def test_a_plan_that_is_blocked_as_a_whole_is_not_taken_for_an_empty_one(desk: Desk) -> None:
+    spec = declare(desk, 'subnet_group = "nowhere"')
+    assert_told(desk.run("--spec", spec, "plan"), 0, "Nothing to do, 1 blocked.", "there is no subnet group nowhere")
+    assert_told(desk.run("--spec", spec, "plan", "--check"), 4, "What AWS lacks could not be planned.")
