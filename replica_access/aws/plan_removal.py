@@ -74,11 +74,14 @@ def _refused(found: Belongings, commands: Commands) -> Iterator[BlockedObject]:
         return
     name = replica.identifier
     if replica.source is None:
+        unprotect = [commands.modify(name, "--no-deletion-protection")] if replica.deletion_protection else []
         delete = commands.rds("delete-db-instance", "--final-db-snapshot-identifier", f"{name}-last", instance=name)
         yield BlockedObject(
             f"replica {name}",
             f"{name} is ours but no replica any more: it was promoted, and may hold what nobody else has",
-            f"When nobody needs it, delete it yourself, then run the same command again: {delete}",
+            "\n".join(
+                ["When nobody needs it, delete it yourself, then run the same command again:", *unprotect, delete]
+            ),
         )
     elif replica.replicas:
         others = ", ".join(replica.replicas)
@@ -96,22 +99,25 @@ def _held(found: Belongings, commands: Commands) -> Iterator[BlockedObject]:
     staying = [each for each in others if each.status not in LEAVING]
     for group in _ours(found, found.security_groups):
         users = [each.identifier for each in staying if group.id in each.security_groups]
-        move = ("--vpc-security-group-ids", "ITS-OTHER-GROUPS")
-        yield from _held_by(users, f"security group {group.id}", commands, *move)
+        move = commands.modify(users[0], "--vpc-security-group-ids", "ITS-OTHER-GROUPS") if users else ""
+        yield from _held_by(
+            users, f"security group {group.id}", f"Give it another, then run the same command again: {move}"
+        )
     for group in _ours(found, found.subnet_groups):
         users = [each.identifier for each in staying if each.subnet_group == group.name]
-        move = ("--db-subnet-group-name", "ANOTHER")
-        yield from _held_by(users, f"subnet group {group.name}", commands, *move)
+        fix = "RDS moves no instance within its VPC: delete it when nobody needs it, then run the same command again."
+        yield from _held_by(users, f"subnet group {group.name}", fix)
     for group in _ours(found, found.parameter_groups):
         users = [each.identifier for each in staying if group.name in each.parameter_groups]
-        move = ("--db-parameter-group-name", "ANOTHER")
-        yield from _held_by(users, f"parameter group {group.name}", commands, *move)
+        move = commands.modify(users[0], "--db-parameter-group-name", "ANOTHER") if users else ""
+        yield from _held_by(
+            users, f"parameter group {group.name}", f"Give it another, then run the same command again: {move}"
+        )
 
 
-def _held_by(users: list[str], group: str, commands: Commands, *move: str) -> Iterator[BlockedObject]:
+def _held_by(users: list[str], group: str, fix: str) -> Iterator[BlockedObject]:
     if users:
         reason = f"is ours and in use by {', '.join(users)}: it stays until it is not"
-        fix = f"Then run the same command again: {commands.modify(users[0], *move)}"
         yield BlockedObject(group, reason, fix, optional=True)
 
 

@@ -94,7 +94,7 @@ def test_a_replica_whose_source_is_gone_goes_as_well() -> None:
 
 
 def test_a_promoted_instance_stops_everything() -> None:
-    found = plan(with_replica(source=None), "prod")
+    found = plan(with_replica(source=None, deletion_protection=False), "prod")
     assert found.changes == ()
     (blocked,) = found.blocked
     assert not blocked.optional
@@ -103,6 +103,17 @@ def test_a_promoted_instance_stops_everything() -> None:
         "aws rds delete-db-instance --final-db-snapshot-identifier analytics-last "
         "--db-instance-identifier analytics --region ap-southeast-2 --profile prod"
     )
+    assert "--no-deletion-protection" not in blocked.fix
+
+
+def test_a_promoted_instance_that_is_protected_is_unprotected_first() -> None:
+    (blocked,) = plan(with_replica(source=None, deletion_protection=True), None).blocked
+    unprotect, delete = blocked.fix.splitlines()[1:]
+    assert unprotect == (
+        "aws rds modify-db-instance --db-instance-identifier analytics --no-deletion-protection "
+        "--apply-immediately --region ap-southeast-2"
+    )
+    assert delete.startswith("aws rds delete-db-instance --final-db-snapshot-identifier analytics-last")
 
 
 def test_replicas_of_the_replica_stop_everything() -> None:
@@ -166,6 +177,7 @@ def test_what_another_instance_uses_stays_and_keeps_nothing_else(use: dict[str, 
     found = plan(with_other(**use), None)
     assert [(blocked.object, blocked.optional) for blocked in found.blocked] == [(kept, True)]
     assert "in use by other" in found.blocked[0].reason
+    assert ("--db-subnet-group-name" in found.blocked[0].fix) is False  # RDS moves no instance within its VPC
     assert len(found.changes) == len(plan(EVERYTHING, None).changes) - 1
     assert kept not in {f"{change.action.removeprefix('delete ')} {change.object}" for change in found.changes}
 
