@@ -105,7 +105,7 @@ def test_targets_in_one_store_have_chains_of_their_own(where: str, history: Hist
     assert other.verify().broken is None
 
 
-def test_a_fact_is_stored_once_and_a_run_that_saw_nothing_new_is_one_row(file: Path) -> None:
+def test_an_entry_is_stored_once_and_a_run_that_saw_nothing_new_is_one_row(file: Path) -> None:
     history = open_history(file, "prod-db", create=True)
     many = audit(*(f"role{number}" for number in range(1200)))
     for _ in range(3):
