@@ -1,0 +1,26 @@
+-- Databases and tablespaces, those of one owner with one ACL in one row. Without an ACL of its own an object has the one
+-- that PostgreSQL takes for it.
+SELECT g.kind AS kind,
+       '' AS schema,
+       '' AS relation,
+       g.owner::bigint AS owner,
+       g.acl IS NULL AS is_default,
+       (SELECT pg_catalog.string_agg(
+                 pg_catalog.concat_ws(' ', a.grantee, a.grantor, a.is_grantable, a.privilege_type), ',')
+          FROM pg_catalog.aclexplode(COALESCE(g.acl, pg_catalog.acldefault(g.letter::"char", g.owner))) a) AS entries,
+       '' AS extension,
+       '' AS row_security,
+       false AS definer,
+       false AS installed,
+       false AS catalog,
+       g.total AS total,
+       g.names AS names
+  FROM (SELECT 'database' AS kind, 'd' AS letter, d.datdba AS owner, d.datacl AS acl,
+               pg_catalog.count(*) AS total, pg_catalog.array_agg(d.datname::text) AS names
+          FROM pg_catalog.pg_database d
+         GROUP BY d.datdba, d.datacl
+         UNION ALL
+        SELECT 'tablespace', 't', t.spcowner, t.spcacl, pg_catalog.count(*), pg_catalog.array_agg(t.spcname::text)
+          FROM pg_catalog.pg_tablespace t
+         GROUP BY t.spcowner, t.spcacl) AS g
+ ORDER BY g.kind, g.owner, g.names
