@@ -32,6 +32,8 @@ def checks(
     ours = our_group(groups, replica, vpc)
     if ours is not None and ours.unseen is not None:
         yield not_checked("rules", ours.unseen)
+    if ours is not None:
+        yield from _on_the_source(landscape, ours, commands)
     named = [(name, "network.security_groups") for name in spec.network.security_groups]
     named += [(allow.source, "network.allow") for allow in spec.network.allow if allow.security_group]
     for name, key in named:
@@ -74,6 +76,19 @@ def _width(landscape: Landscape, spec: Spec, wanted: list[str], *, allow_wide: b
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def _on_the_source(landscape: Landscape, ours: SecurityGroup, commands: Commands) -> Iterator[Check]:
+    """Say where our group opens what it was not made for: whoever may reach the replica would reach the primary."""
+    for instance in (landscape.primary, *landscape.upstreams):
+        attached = [id_ for id_, status in instance.security_groups.items() if status != "removing"]
+        if ours.id in attached:
+            rest = [id_ for id_ in attached if id_ != ours.id] or ["ITS-OTHER-GROUPS"]
+            where = f"{ours.id} ({ours.name}) is attached to {instance.identifier}, too"
+            fix = commands.in_region(instance.region).modify(instance.identifier, "--vpc-security-group-ids", *rest)
+            yield Check(
+                "security group", "problem", f"{where}, and lets the same addresses in there", f"Detach it: {fix}"
+            )
 
 
 def _named_group(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from replica_access.aws import ownership
+
 from .desk import SPEC, Desk, assert_told, desk, nursery
 
 __all__ = ["desk", "nursery"]
@@ -30,3 +32,27 @@ def test_a_plan_that_is_blocked_as_a_whole_is_not_taken_for_an_empty_one(desk: D
     spec = declare(desk, 'subnet_group = "nowhere"')
     assert_told(desk.run("--spec", spec, "plan"), 0, "Nothing to do, 1 blocked.", "there is no subnet group nowhere")
     assert_told(desk.run("--spec", spec, "plan", "--check"), 4, "What AWS lacks could not be planned.")
+
+
+def test_a_group_of_ours_on_the_primary_stops_everything_that_would_open_it(desk: Desk) -> None:
+    spec, sandbox = declare(desk, ""), desk.sandbox
+    before = [each["VpcSecurityGroupId"] for each in sandbox.instance()["VpcSecurityGroups"]]
+    with sandbox.group() as group:
+        sandbox.ec2.create_tags(Resources=[group], Tags=ownership.as_list(ownership.tags(desk.replica)))
+        try:
+            attach(desk, *before, group)
+            told = f"{group} (", "is attached to prod-db, too, and lets the same addresses in there"
+            assert_told(desk.run("--spec", spec, "check"), 1, *told)
+            assert_told(desk.run("--spec", spec, "access", "allow", "203.0.113.9", "--yes"), 1, *told)
+            assert_told(desk.run("--spec", spec, "apply", "--yes"), 1, *told)
+        finally:
+            attach(desk, *before)
+        assert_told(desk.run("--spec", spec, "check"), 0)
+
+
+def attach(desk: Desk, *groups: str) -> None:
+    """Give the primary these security groups."""
+    desk.sandbox.rds.modify_db_instance(
+        DBInstanceIdentifier="prod-db", VpcSecurityGroupIds=list(groups), ApplyImmediately=True
+    )
+    desk.sandbox.settle("prod-db")

@@ -134,6 +134,21 @@ def test_an_entry_that_expired_is_not_said_to_be_shut_out_where_another_lets_it_
     assert ("expired", "is not let in any more") in told
 
 
+def test_our_group_on_the_primary_is_a_problem() -> None:
+    groups = {"sg-primary": "active", OUR_GROUP.id: "active"}
+    shared = replace(COMPLETE, primary=replace(COMPLETE.primary, security_groups=groups))
+    problem = problems(shared)["security group"]
+    assert problem.detail == (
+        "sg-ours (replica-access-analytics) is attached to prod, too, and lets the same addresses in there"
+    )
+    assert problem.fix == (
+        "Detach it: aws rds modify-db-instance --db-instance-identifier prod "
+        "--vpc-security-group-ids sg-primary --apply-immediately --region ap-southeast-2"
+    )
+    leaving = replace(COMPLETE.primary, security_groups={**groups, OUR_GROUP.id: "removing"})
+    assert not problems(replace(COMPLETE, primary=leaving))
+
+
 def test_rules_that_cannot_be_seen_one_by_one_are_not_taken_away_and_that_is_said() -> None:
     bare = tuple(replace(rule, id="", tags={}) for rule in (*OUR_GROUP.ingress, by_hand("198.51.100.7/32")))
     landscape = replace(COMPLETE, security_groups=(replace(OUR_GROUP, ingress=bare, unseen=DENIED),))
