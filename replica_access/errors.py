@@ -21,6 +21,7 @@
     ├── PreflightFailed         1  what stands in the way, all of it
     ├── Blocked                 1  the admin may not do a part of the plan
     ├── Drift                   3  the servers differ from the spec (`plan --check`)
+    ├── FindingsStand           3  an audit found something as grave as --fail-on (`audit`)
     ├── ProofFailed             3  the replica does not behave as declared
     ├── Incomplete              4  something could not be looked at
     └── Interrupted             1  Ctrl-C, or a signal that asks to stop
@@ -40,6 +41,7 @@ __all__ = [
     "DatabaseError",
     "Drift",
     "Error",
+    "FindingsStand",
     "HistoryAltered",
     "HistoryError",
     "Incomplete",
@@ -160,6 +162,10 @@ class Blocked(Error):
 
 
 class Drift(Error):
+    exit_status = 3
+
+
+class FindingsStand(Error):
     exit_status = 3
 
 

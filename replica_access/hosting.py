@@ -6,8 +6,9 @@ The workflow asks these few things of either, and does not care which it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from replica_access.errors import Error, UsageError
 from replica_access.model import UNASKED, Change, Check, Login, Plan, Request, Secret
@@ -15,12 +16,18 @@ from replica_access.names import legible, shown
 from replica_access.progress import Progress
 from replica_access.spec import Spec
 
+if TYPE_CHECKING:
+    from replica_access.observed import Surroundings
+
 
 class Hosting(Protocol):
     """What stands around the servers."""
 
     def look(self, request: Request = UNASKED) -> tuple[tuple[Check, ...], Plan]:
         """Look at everything around the servers: what stands in the way, and what has to be made or changed."""
+
+    def surroundings(self, today: date) -> Surroundings | None:
+        """Return what an audit has to know of what stands around the servers; ``None`` where nothing of it is ours."""
 
     def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
         """Look for everything that was made around the servers, and what has to go for it to be gone."""
@@ -66,6 +73,9 @@ class PlainHosting:
         several = len(replicas) > 1
         checks = (_replica_check(f"replica {name}" if several else "replica", it) for name, it in replicas.items())
         return tuple(checks), Plan()
+
+    def surroundings(self, today: date) -> None:
+        del today
 
     def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
         return (), Plan()

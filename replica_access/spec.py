@@ -241,6 +241,17 @@ class GrantSpec(_Table):
         return value
 
 
+class AcceptSpec(_Table):
+    """Findings of an audit that somebody has looked at and accepts; names may be patterns."""
+
+    rule: str = Field(pattern=r"^[a-z*?][a-z0-9*?-]*$")
+    subject: str = Field(default="*", min_length=1)
+    object: str = "*"
+    database: str = Field(default="*", min_length=1)
+    reason: str = Field(min_length=1)
+    until: date | None = None
+
+
 class Spec(_Table):
     """The declared access.
 
@@ -257,6 +268,7 @@ class Spec(_Table):
     roles: Mapping[RoleName, RoleSpec] = Field(default_factory=dict)
     users: Mapping[RoleName, UserSpec] = Field(default_factory=dict)
     grants: tuple[GrantSpec, ...] = ()
+    accepted: tuple[AcceptSpec, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from replica_access.names import shown
-from replica_access.spec import Allow, Aws, GrantSpec, Network, Primary, Replica, RoleSpec, Spec, UserSpec
+from replica_access.spec import AcceptSpec, Allow, Aws, GrantSpec, Network, Primary, Replica, RoleSpec, Spec, UserSpec
 
 Key = int | str
 """A step from a table to what is in it: a name, or the position in an array, from 0."""
@@ -33,6 +33,7 @@ _WRONG_NAMES: Mapping[str, str] = {
     "prefix_list": "no prefix list; write pl-0123456789abcdef0",
     "instance": "neither an identifier of an RDS instance nor an ARN",
     "monitoring_role": "no ARN of a role; write arn:aws:iam::123456789012:role/rds-monitoring-role",
+    "rule": "no id of a rule; `replica-access audit --rules` lists them",
     "region": "no Region; write ap-southeast-2",
     "settings": "no name of a parameter",
 }
@@ -48,6 +49,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "roles.*": RoleSpec,
     "users.*": UserSpec,
     "grants": GrantSpec,
+    "accepted": AcceptSpec,
 }
 """The tables of a spec by where they stand; names that people choose are stars."""
 

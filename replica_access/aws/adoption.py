@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
 from replica_access.aws.parameters import ParameterGroups
 from replica_access.aws.rules import SecurityGroup
+from replica_access.aws_commands import Commands
 from replica_access.model import BlockedObject
 
 

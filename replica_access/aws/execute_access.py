@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from replica_access.aws.adoption import foreign_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
 from replica_access.aws.rules import SecurityGroup
 from replica_access.aws.step import Step
+from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
 
 CONSISTENCY_S = 60.0

@@ -6,7 +6,6 @@ from typing import Any
 
 from replica_access.aws import reboots
 from replica_access.aws.adoption import foreign_parameter_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.execute_replica import call_when_free
 from replica_access.aws.failures import is_passing
 from replica_access.aws.landscape import Instance
@@ -16,6 +15,7 @@ from replica_access.aws.session import ATTEMPTS
 from replica_access.aws.step import Step
 from replica_access.aws.survey import instance as describe
 from replica_access.aws.survey_parameters import tags_of
+from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
 
 CONSISTENCY_S = 60.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.execute_replica import call_when_free
 from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to, group_name
@@ -19,6 +18,7 @@ from replica_access.aws.secret_store import waits_for_deletion
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.aws.survey import instance as describe
+from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, AwsError, NotFound, NotOurs, WaitFailed
 
 HELD_S = 600.0

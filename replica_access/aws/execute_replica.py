@@ -8,7 +8,6 @@ from typing import Any
 
 from replica_access.aws import reboots
 from replica_access.aws.adoption import not_ours
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import identifier
 from replica_access.aws.readiness import TERMINAL, differences
@@ -16,6 +15,7 @@ from replica_access.aws.replica import duration
 from replica_access.aws.session import Aws
 from replica_access.aws.step import Step
 from replica_access.aws.survey import instance as describe
+from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
 
 BUSY_INTERVAL_S = 15.0

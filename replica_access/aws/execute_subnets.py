@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from replica_access.aws.adoption import tag_word
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import SubnetGroup
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
 from replica_access.aws.step import Step
+from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
 
 

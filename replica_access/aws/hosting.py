@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from replica_access import passwords
 from replica_access.aws import (
@@ -19,18 +19,20 @@ from replica_access.aws import (
     preflight_access,
     preflight_plan,
     secret_store,
+    surroundings,
     survey,
     survey_removal,
 )
 from replica_access.aws.adoption import not_ours, our_group, without_ours
-from replica_access.aws.commands import Commands
 from replica_access.aws.execute import execute
 from replica_access.aws.landscape import Instance, NotChecked
 from replica_access.aws.readiness import is_usable
 from replica_access.aws.session import Aws
 from replica_access.aws.trial import try_calls
+from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, AwsError, NotOurs, UsageError
 from replica_access.model import UNASKED, Change, Check, Login, Plan, Reached, Request, Secret
+from replica_access.observed import Surroundings
 from replica_access.progress import Progress
 from replica_access.side_by_side import in_each
 from replica_access.spec import Spec
@@ -113,6 +115,10 @@ class RdsHosting:
                 Check("replica name", "problem", found, fix),
             )
         return checks, plan.plan(bare, self.spec, today, request)
+
+    def surroundings(self, today: date) -> Surroundings:
+        """Return what an audit has to know of AWS."""
+        return surroundings.surroundings(survey.read(self.aws, self.spec), self.spec, today)
 
     def look_for_removal(self) -> tuple[tuple[Check, ...], Plan]:
         """Look for everything that was made for the replica, whatever became of it, and what has to go."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from replica_access.aws import survey
 from replica_access.aws.adoption import not_ours
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import replica_identifier, source_identifier
 from replica_access.aws.permissions import UNKNOWN, Account
 from replica_access.aws.session import Aws
+from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, CredentialsError, NotFound, NotOurs
 from replica_access.names import shown
 from replica_access.spec import Spec

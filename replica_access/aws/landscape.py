@@ -44,6 +44,7 @@ class Instance:
     :param replication: the statuses of the read replication; empty on a primary, and early in a replica's creation.
     :param dual_stack: whether it has IPv6 addresses too.
     :param parameter_groups: name -> ``in-sync``, ``applying``, ``pending-reboot``.
+    :param certificate_until: the last day of its server certificate, as a date of ISO 8601; empty where RDS is silent.
     :param monitoring_interval: of Enhanced Monitoring, in seconds; 0 where it is off.
     :param pending: what a modification has not yet brought about, by name: it may wait for the maintenance window.
     """
@@ -70,6 +71,7 @@ class Instance:
     iam_authentication: bool = False
     parameter_groups: Mapping[str, str] = field(default_factory=dict)
     certificate_authority: str | None = None
+    certificate_until: str = ""
     log_exports: tuple[str, ...] = ()
     monitoring_interval: int = 0
     monitoring_role: str | None = None
@@ -121,6 +123,7 @@ class Instance:
                 for entry in found.get("DBParameterGroups", ())
             },
             certificate_authority=found.get("CACertificateIdentifier"),
+            certificate_until=str(found.get("CertificateDetails", {}).get("ValidTill", ""))[:10],
             log_exports=tuple(sorted(found.get("EnabledCloudwatchLogsExports", ()))),
             monitoring_interval=found.get("MonitoringInterval", 0),
             monitoring_role=found.get("MonitoringRoleArn"),

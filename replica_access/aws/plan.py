@@ -11,12 +11,12 @@ from datetime import date
 
 from replica_access.aws import addresses, ownership, plan_access, plan_parameters, plan_replica, plan_subnets
 from replica_access.aws.adoption import namesake, not_ours, our_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.network import place
 from replica_access.aws.preflight_network import way_out
 from replica_access.aws.readiness import is_usable
 from replica_access.aws.settings import is_under_way
+from replica_access.aws_commands import Commands
 from replica_access.model import UNASKED, BlockedObject, Change, Plan, Request
 from replica_access.spec import Replica, Spec
 

@@ -14,9 +14,9 @@ from typing import Any
 from replica_access.aws import addresses, ownership
 from replica_access.aws.addresses import Declared, find
 from replica_access.aws.adoption import our_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.rules import Ingress, PrefixList, SecurityGroup
+from replica_access.aws_commands import Commands
 from replica_access.model import BlockedObject, Call, Change, Pending, Plan
 from replica_access.spec import Spec
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from replica_access.aws import ownership
 from replica_access.aws.adoption import foreign_parameter_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import BASE_TAG, belongs_to
 from replica_access.aws.parameters import ParameterGroup, ParameterGroups, too_small, wrong_parameters
+from replica_access.aws_commands import Commands
 from replica_access.model import BlockedObject, Call, Change, Pending
 from replica_access.spec import Replica
 

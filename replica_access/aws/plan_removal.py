@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from replica_access.aws.belongings import Belongings, Tagged
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, NotChecked
 from replica_access.aws.ownership import REPLICA_TAG, belongs_to, group_name
 from replica_access.aws.readiness import LEAVING
 from replica_access.aws.rules import SecurityGroup
+from replica_access.aws_commands import Commands
 from replica_access.model import BlockedObject, Call, Change, Check, Pending, Plan
 
 RECOVERY_DAYS = 30

@@ -21,13 +21,13 @@ from replica_access.aws import (
     preflight_source,
 )
 from replica_access.aws.adoption import not_ours
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape
 from replica_access.aws.network import place
 from replica_access.aws.ownership import replica_identifier
 from replica_access.aws.plan_replica import wants_iam
 from replica_access.aws.preflight_source import revive
 from replica_access.aws.readiness import BROKEN, TERMINAL
+from replica_access.aws_commands import Commands
 from replica_access.model import UNASKED, Check, Request
 from replica_access.spec import Replica, Spec
 

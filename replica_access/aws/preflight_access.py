@@ -7,11 +7,11 @@ from datetime import date
 
 from replica_access.aws import addresses
 from replica_access.aws.adoption import namesake, our_group
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.plan_access import WIDE_FIX
 from replica_access.aws.preflight_network import not_checked
 from replica_access.aws.rules import PrefixList, SecurityGroup
+from replica_access.aws_commands import Commands
 from replica_access.model import Check, Outcome
 from replica_access.spec import Spec
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked, Offer, SubnetGroup
 from replica_access.aws.network import zones
 from replica_access.aws.preflight_network import not_checked
+from replica_access.aws_commands import Commands
 from replica_access.model import Check
 
 SIZES = ("nano", "micro", "small", "medium", "large", "xlarge")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replica_access.aws.adoption import tag_word
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked, Subnet, SubnetGroup
 from replica_access.aws.network import MIN_ZONES, Placement, choose, zones
 from replica_access.aws.ownership import belongs_to, group_name
+from replica_access.aws_commands import Commands
 from replica_access.model import Check
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from replica_access.aws import addresses, network_acl
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked, PublicAccess, RouteTable, Subnet
 from replica_access.aws.network import Placement, is_open, private_subnets, route_table_of
 from replica_access.aws.network_acl import Network
 from replica_access.aws.preflight_network import another_group, gateway, not_checked
+from replica_access.aws_commands import Commands
 from replica_access.model import Call, Change, Check
 from replica_access.spec import Spec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replica_access.aws import plan_parameters, plan_replica
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Landscape, NotChecked
+from replica_access.aws_commands import Commands
 from replica_access.model import Check
 from replica_access.spec import Replica
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance, Landscape, NotChecked
 from replica_access.aws.ownership import region_of
 from replica_access.aws.readiness import TERMINAL
+from replica_access.aws_commands import Commands
 from replica_access.model import Call, Change, Check
 
 MAX_REPLICAS = 15

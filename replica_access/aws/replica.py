@@ -10,13 +10,13 @@ import random
 import time
 from collections.abc import Callable, Collection
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.events import News, events
 from replica_access.aws.failures import is_passing
 from replica_access.aws.landscape import Instance
 from replica_access.aws.readiness import BROKEN, LEAVING, TERMINAL, why_unready
 from replica_access.aws.session import Aws
 from replica_access.aws.survey import instance as describe
+from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotFound, WaitFailed
 from replica_access.progress import Progress
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, is_managed
 from replica_access.aws.session import Aws
+from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, AwsError, NotFound, NotOurs
 from replica_access.model import Secret
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.models import CommandInfo
 
 from replica_access import __version__
-from replica_access.cli import access, addresses, connect, demo, destroy, export, grant, sandbox
+from replica_access.cli import access, addresses, audit, connect, demo, destroy, export, grant, sandbox
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import Terminal, escaped
 from replica_access.errors import Error, Interrupted, UsageError
@@ -38,12 +38,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done or clean, 1 failed, 2 wrong usage, 3 drift or a failed proof, 4 incomplete.",
+    epilog="Exit status: 0 done or clean, 1 failed, 2 wrong usage, 3 drift, findings or a failed proof, 4 incomplete.",
 )
 access.add_to(app)
 grant.add_to(app)
 connect.add_to(app)
 app.add_typer(addresses.app, name="access")
+app.add_typer(audit.app, name="audit")
 app.add_typer(export.app, name="export")
 destroy.add_to(app)
 app.add_typer(sandbox.app, name="sandbox")

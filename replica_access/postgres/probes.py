@@ -67,7 +67,7 @@ def try_database(access: UserAccess, database: str, login: Login, system_identif
         try:
             if _sslmode(session) in TLS_MODES:
                 yield result("tls", *_tls(session))
-                yield result("tls_required", *_tls_required(login, database))
+                yield result("tls_required", *tls_required(login, database))
             in_recovery, detail = _recovery(session, system_identifier)
             yield result("recovery", in_recovery, detail)
             if not in_recovery:
@@ -144,7 +144,7 @@ def _tls(session: psycopg.Connection[Any]) -> tuple[bool, str]:
     return True, f"{row.tls_version}, {row.tls_cipher}, {_sslmode(session)}"
 
 
-def _tls_required(login: Login, database: str) -> tuple[bool, str]:
+def tls_required(login: Login, database: str) -> tuple[bool, str]:
     """Knock without TLS, and without the password: where such a connection is let in, nothing secret has left."""
     parameters = {**login.parameters, "sslmode": "disable", "gssencmode": "disable", "channel_binding": "disable"}
     parameters.pop("sslnegotiation", None)

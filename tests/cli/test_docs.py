@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from replica_access.audit.rulebook import ALL
+
 from .write_help import README, commands, documented, written
 
 TEXT = README.read_text(encoding="utf-8")
@@ -16,6 +18,10 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
 
 def test_the_help_in_the_readme_is_current() -> None:
     assert written(TEXT) == TEXT, "run `make help-text`"
+
+
+def test_every_rule_of_the_audit_is_in_the_readme() -> None:
+    assert [rule.id for rule in ALL if f"| `{rule.id}` |" not in TEXT] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

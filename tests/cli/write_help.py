@@ -13,10 +13,12 @@ from typing import Any
 
 import typer.main
 
+from replica_access.audit.rulebook import ALL
 from replica_access.cli.app import app
 
 README = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"<!-- help:(?P<name>[\w -]+) -->\n.*?<!-- /help -->", re.DOTALL)
+RULES = re.compile(r"<!-- rules -->\n.*?<!-- /rules -->", re.DOTALL)
 PROGRAM = "replica-access"
 
 
@@ -32,6 +34,7 @@ def commands(command: Any = None, path: str = "") -> dict[str, Any]:
 def written(text: str) -> str:
     """Return `text` with the help that is current now."""
     known = commands()
+    text = RULES.sub(lambda _: "\n".join(_rules()), text)
     return MARKED.sub(lambda found: "\n".join(_block(found["name"], known[found["name"]])), text)
 
 
@@ -58,6 +61,15 @@ def _block(name: str, command: Any) -> Iterator[str]:
         escaped = call.replace("|", r"\|")
         yield f"| `{escaped}` | {option.help}{_more(option)} |"
     yield "<!-- /help -->"
+
+
+def _rules() -> Iterator[str]:
+    yield "<!-- rules -->"
+    yield "| rule | severity | what it is about |"
+    yield "|---|---|---|"
+    for rule in sorted(ALL, key=lambda rule: rule.family):
+        yield f"| `{rule.id}` | {rule.severity} | {rule.reason} |"
+    yield "<!-- /rules -->"
 
 
 def _value(option: Any) -> str:

@@ -56,16 +56,14 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-USES = {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py"}
+USES = {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py", "auditing.py"}
 
 
 def part_of(path: Path) -> str:
     inside = path.relative_to(PACKAGE).parts
     if len(inside) > 1:
         return inside[0]
-    return (
-        "workflow" if inside[0] in {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py"} else ""
-    )
+    return "workflow" if inside[0] in USES else ""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

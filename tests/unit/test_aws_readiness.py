@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replica_access.aws.commands import Commands
 from replica_access.aws.landscape import Instance
 from replica_access.aws.ownership import description, identifier, tags
 from replica_access.aws.readiness import TERMINAL, USABLE, differences, is_usable, why_unready
 from replica_access.aws.replica import duration
+from replica_access.aws_commands import Commands
 
 from .aws_landscapes import PRIMARY, REPLICA
 

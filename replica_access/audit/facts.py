@@ -1,0 +1,47 @@
+"""Everything that an audit looked at, in one frozen value; what it could not look at is in it too, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from replica_access.findings import NotChecked
+from replica_access.model import Plan
+from replica_access.observed import Server, Surroundings
+from replica_access.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules judge. What is ``None`` or empty was not looked at, and then `not_checked` says why.
+
+    :param today: in UTC.
+    :param primary: ``None`` where it could not be asked.
+    :param surroundings: ``None`` where the servers are not on RDS, or AWS could not be asked.
+    :param plan: what the primary lacks, and has beyond the spec.
+    """
+
+    spec: Spec
+    today: date
+    primary: Server | None = None
+    replicas: tuple[Server, ...] = ()
+    surroundings: Surroundings | None = None
+    plan: Plan | None = None
+    not_checked: tuple[NotChecked, ...] = ()
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        return (*((self.primary,) if self.primary is not None else ()), *self.replicas)
+
+    @property
+    def roles(self) -> Server | None:
+        """The server whose roles are judged: the primary, or, where that could not be asked, a replica of it."""
+        return next(iter(self.servers), None)
+
+    @property
+    def unseen(self) -> tuple[NotChecked, ...]:
+        return (*self.not_checked, *(self.surroundings.unseen if self.surroundings is not None else ()))
+
+    @property
+    def is_incomplete(self) -> bool:
+        return bool(self.unseen)

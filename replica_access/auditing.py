@@ -1,0 +1,145 @@
+"""The audit, stage by stage: look at AWS, the primary and the replicas, then judge. Changes nothing anywhere.
+
+What cannot be looked at keeps nothing else from being looked at: it is listed, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from replica_access.audit.facts import Facts
+from replica_access.audit.judging import judge
+from replica_access.audit.rulebook import ALL
+from replica_access.errors import Error
+from replica_access.findings import Audit, NotChecked, RuleSummary
+from replica_access.model import Login, Plan
+from replica_access.names import legible
+from replica_access.observed import Server
+from replica_access.outlook import EVERYTHING
+from replica_access.progress import Progress
+from replica_access.side_by_side import in_each
+
+if TYPE_CHECKING:
+    from replica_access.hosting import Hosting
+    from replica_access.postgres.planning import Survey
+    from replica_access.spec import Spec
+
+T = TypeVar("T")
+
+RULES: tuple[RuleSummary, ...] = ALL
+"""Every rule, the gravest first."""
+
+
+def audit(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Audit:
+    """Look at everything that `spec` is about, and hold it against the rules.
+
+    :param today: in UTC.
+    """
+    progress.stage("looking at everything")
+    facts = look(spec, hosting, progress, today)
+    progress.stage("judging")
+    return judge(facts)
+
+
+@dataclass
+class _Unseen:
+    """Collects what could not be looked at."""
+
+    found: list[NotChecked] = field(default_factory=list)
+
+    def attempt(self, what: str, look: Callable[[], T]) -> T | None:
+        """Return what `look` returns; where it cannot, that is noted, and the answer is ``None``."""
+        try:
+            return look()
+        except Error as error:
+            self.found.append(NotChecked(what, str(error)))
+            return None
+
+
+def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts:
+    """Look at AWS and at the servers side by side; return all that was seen, and what was not."""
+    unseen = _Unseen()
+    with ThreadPoolExecutor(1) as pool:
+        around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
+        primary_login = unseen.attempt("primary", hosting.primary)
+        primary = None
+        if primary_login is not None:
+            primary = unseen.attempt(f"primary {legible(primary_login.server)}", partial(_primary, spec, primary_login))
+        beside = _Beside(primary_login, primary.databases) if primary is not None else _Beside()
+        replicas = tuple(_replicas(spec, hosting, beside, unseen, progress))
+        surroundings = around.result()
+    return Facts(
+        spec=spec,
+        today=today,
+        primary=primary.server if primary is not None else None,
+        replicas=replicas,
+        surroundings=surroundings,
+        plan=primary.plan if primary is not None else None,
+        not_checked=(*unseen.found, *(primary.unseen if primary is not None else ())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What a replica is held against: nothing, where the primary could not be asked."""
+
+    primary: Login | None = None
+    databases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Primary:
+    """
+    :param databases: those in which the spec grants something.
+    """
+
+    server: Server
+    databases: tuple[str, ...]
+    plan: Plan
+    unseen: tuple[NotChecked, ...]
+
+
+def _primary(spec: Spec, login: Login) -> _Primary:
+    """Look at the primary, and at what a plan would change on it.
+
+    Whether passwords are stored is nobody's business here: that they are is taken for granted.
+    """
+    from replica_access.postgres import observe, planning
+    from replica_access.postgres.connect import connect
+
+    stored = frozenset(name for name, user in spec.users.items() if user.auth == "password")
+    with connect(login, read_only=True) as connection:
+        found, plan = planning.plan_cluster(connection, spec, stored, EVERYTHING)
+        server = observe.server(connection, login, found.cluster)
+    unseen = _Unseen()
+    plans = in_each(list(found.databases), partial(_database, login, found, unseen))
+    return _Primary(server, tuple(found.desired.rules), sum(filter(None, plans.values()), plan), tuple(unseen.found))
+
+
+def _database(login: Login, found: Survey, unseen: _Unseen, database: str) -> Plan | None:
+    from replica_access.workflow import look_at_database
+
+    what = f"database {legible(database)} of {legible(login.server)}"
+    examined = unseen.attempt(what, partial(look_at_database, login, found, False, database))
+    return examined.plan if examined is not None else None
+
+
+def _replicas(spec: Spec, hosting: Hosting, beside: _Beside, unseen: _Unseen, progress: Progress) -> Iterator[Server]:
+    from replica_access.postgres import observe
+
+    if spec.replica is None:
+        return
+    logins: Mapping[str, Login] | None = unseen.attempt("replicas", hosting.replicas)
+    readers = (*spec.roles, *spec.users)
+    for name, login in (logins or {}).items():
+        progress.waiting(f"looking at {legible(name)}")
+        look = partial(observe.replica, login, beside.primary, readers, beside.databases)
+        if (found := unseen.attempt(f"replica {legible(name)}", look)) is not None:
+            server, missed = found
+            unseen.found += missed
+            yield server
