@@ -59,7 +59,9 @@ def _groups(landscape: Landscape, spec: Spec, ours: SecurityGroup | None, today:
     if landscape.replica is None:
         return
     wanted = addresses.declared(landscape, spec, today)
-    for id_ in landscape.replica.security_groups:
+    for id_, status in landscape.replica.security_groups.items():
+        if status == "removing":
+            continue
         found = addresses.find(addresses.known_groups(landscape), id_, landscape.vpc)
         if found is None:
             continue
@@ -69,7 +71,7 @@ def _groups(landscape: Landscape, spec: Spec, ours: SecurityGroup | None, today:
             name=found.name,
             ours=ours is not None and found.id == ours.id,
             declared=bool({found.id, found.name} & set(spec.network.security_groups)),
-            on_primary=found.id in landscape.primary.security_groups,
+            on_primary=landscape.primary.security_groups.get(found.id, "removing") != "removing",
             openings=_openings((rule for rule in found.ingress if rule.covers(landscape.port)), landscape),
             beyond=_openings(beyond, landscape),
         )

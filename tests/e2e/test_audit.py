@@ -55,9 +55,9 @@ def key(finding: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def run_remedies(account: Account, findings: list[dict[str, Any]]) -> None:
-    """Run each remedy once: first what lets a replica replay, then our own commands, then what is done by hand.
+    """Run each remedy once: what lets a replica replay, what AWS has to do, our own commands, SQL.
 
-    A command that makes things as declared takes back what somebody did by hand, and says so.
+    A command that makes things as declared takes back what SQL did that is not declared, as the remedy says.
     """
     remedies = {(line, each["server"]) for each in findings for line in each["remedy"].splitlines()}
     for line, server in sorted(remedies, key=_order):
@@ -70,14 +70,9 @@ def run_remedies(account: Account, findings: list[dict[str, Any]]) -> None:
             on(account, server, line)
 
 
-def _order(remedy: tuple[str, str]) -> tuple[bool, bool, bool, str]:
-    line = remedy[0]
-    return (
-        "replay" not in line,
-        not line.startswith("replica-access apply"),
-        not line.startswith("replica-access"),
-        line,
-    )
+def _order(remedy: tuple[str, str]) -> tuple[int, str]:
+    beginnings = ("SELECT pg_wal_replay_resume", "aws ", "replica-access apply", "replica-access", "")
+    return next(place for place, begin in enumerate(beginnings) if remedy[0].startswith(begin)), remedy[0]
 
 
 def on(account: Account, server: str, sql: str) -> None:
