@@ -66,7 +66,8 @@ def _checks(landscape: Landscape, spec: Spec, commands: Commands, today: date, r
     yield from preflight_network.subnet_group(landscape, name, placement, commands)
     if wanted.publicly_accessible and landscape.vpc is not None:
         yield from preflight_public.public(landscape, spec, placement, commands)
-    yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=request.allow_wide)
+    wide, revoke = request.allow_wide, request.allow_revoke
+    yield from preflight_access.checks(landscape, spec, name, commands, today, allow_wide=wide, allow_revoke=revoke)
     yield from preflight_settings.settings(landscape, wanted, name, commands)
 
 

@@ -17,9 +17,19 @@ from replica_access.spec import Spec
 
 
 def checks(
-    landscape: Landscape, spec: Spec, replica: str, commands: Commands, today: date, *, allow_wide: bool
+    landscape: Landscape,
+    spec: Spec,
+    replica: str,
+    commands: Commands,
+    today: date,
+    *,
+    allow_wide: bool,
+    allow_revoke: bool = False,
 ) -> Iterator[Check]:
-    """Check the addresses of the spec, our security group, and those that the spec names."""
+    """Check the addresses of the spec, our security group, and those that the spec names.
+
+    :param allow_revoke: what our group lets in beyond the spec is about to be taken away.
+    """
     wanted = [each.source for each in addresses.declared(landscape, spec, today)]
     yield from _prefix_lists(landscape, wanted, commands)
     yield _width(landscape, spec, wanted, allow_wide=allow_wide)
@@ -34,6 +44,8 @@ def checks(
         yield not_checked("rules", ours.unseen)
     if ours is not None:
         yield from _on_the_source(landscape, ours, commands)
+    if ours is not None and not (allow_wide or allow_revoke):
+        yield from _wide_by_hand(landscape, spec, ours, today)
     named = [(name, "network.security_groups") for name in spec.network.security_groups]
     named += [(allow.source, "network.allow") for allow in spec.network.allow if allow.security_group]
     for name, key in named:
@@ -89,6 +101,15 @@ def _on_the_source(landscape: Landscape, ours: SecurityGroup, commands: Commands
             yield Check(
                 "security group", "problem", f"{where}, and lets the same addresses in there", f"Detach it: {fix}"
             )
+
+
+def _wide_by_hand(landscape: Landscape, spec: Spec, ours: SecurityGroup, today: date) -> Iterator[Check]:
+    """Say what our group lets in that the spec does not have, where it is more than the spec could have unasked."""
+    rules = addresses.beyond(ours.ingress, addresses.declared(landscape, spec, today), landscape.port)
+    if wide := addresses.too_wide(dict.fromkeys(rule.source for rule in rules), landscape.prefix_lists):
+        detail = f"{ours.id} ({ours.name}) lets in, beyond the spec: {'; '.join(wide)}; that is too wide"
+        fix = "`replica-access apply --allow-revoke` takes it away. Or --allow-wide."
+        yield Check("security group", "problem", detail, fix)
 
 
 def _named_group(

@@ -13,7 +13,7 @@ from replica_access.aws.landscape import Landscape, NotChecked
 from replica_access.aws.plan import plan
 from replica_access.aws.preflight import checks
 from replica_access.aws.rules import Ingress, PrefixList, SecurityGroup
-from replica_access.model import Change, Check, Plan, Request
+from replica_access.model import UNASKED, Change, Check, Plan, Request
 from replica_access.spec import Spec
 
 from .aws_landscapes import COMPLETE, DENIED, EMPTY, OUR_GROUP, OUR_TAGS, REPLICA, VPC, problems, spec_of
@@ -132,6 +132,21 @@ def test_an_entry_that_expired_is_not_said_to_be_shut_out_where_another_lets_it_
     told = [(each.state, each.detail) for each in addresses.compare(COMPLETE, spec, OUR_GROUP, TODAY)]
     assert ("expired", "another entry of the spec lets it in") in told
     assert ("expired", "is not let in any more") in told
+
+
+def test_what_somebody_opened_to_the_world_stops_the_run_unless_it_is_taken_away() -> None:
+    def found(source: str, request: Request = UNASKED) -> list[str]:
+        landscape = with_rules(by_hand(source))
+        return [check.detail for check in checks(landscape, spec_of(), TODAY, request) if check.outcome == "problem"]
+
+    assert found("0.0.0.0/0") == [
+        "sg-ours (replica-access-analytics) lets in, beyond the spec: 0.0.0.0/0; that is too wide"
+    ]
+    assert found("198.51.100.0/24") == []
+    for request in (Request(allow_revoke=True), Request(allow_wide=True)):
+        assert found("0.0.0.0/0", request) == []
+    other_port = with_rules(by_hand("0.0.0.0/0", 22, 22))
+    assert not problems(other_port)
 
 
 def test_our_group_on_the_primary_is_a_problem() -> None:
