@@ -91,17 +91,21 @@ class Sandbox:
         return seen
 
     def settle(self, name: str) -> dict[str, Any]:
-        """The instance once it is available and nothing is on its way any more."""
+        """The instance once it is available and has nothing to do any more, whatever its status says."""
         deadline = time.monotonic() + PATIENCE
         while True:
+            is_busy = name in control.busy(self.status.directory)
             found = self.instance(name)
-            groups = {group["Status"] for group in found["VpcSecurityGroups"]}
-            applying = any(group["ParameterApplyStatus"] == "applying" for group in found["DBParameterGroups"])
-            changing = found["PendingModifiedValues"] or applying or groups != {"active"}
-            if found["DBInstanceStatus"] == "available" and not changing:
+            if found["DBInstanceStatus"] == "available" and not is_busy:
                 return found
             assert time.monotonic() < deadline, f"{name} never settled: {found}"
             time.sleep(0.05)
+
+    def change(self, name: str, **values: Any) -> dict[str, Any]:
+        """Modify an instance at once, as soon as it lets itself be modified; return it when that is done."""
+        self.settle(name)
+        self.rds.modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **values)
+        return self.settle(name)
 
     def gone(self, name: str) -> None:
         """Wait until the instance is no more, nor its network interface, which holds its security groups."""

@@ -84,7 +84,11 @@ class Scene:
         return Refusal(f"its owner {name} may not use the schema {shown(schema.name)}, and {of_schema.reason}", _ANYWAY)
 
     def joins(self, owners: Iterable[Oid], schemas: Iterable[Schema]) -> tuple[str, ...]:
-        """Return the roles to join in order to grant on objects of `owners` in `schemas`.
+        """Return the names of the roles to join in order to grant on objects of `owners` in `schemas`."""
+        return self.authority.joins(self.joined(owners, schemas))
+
+    def joined(self, owners: Iterable[Oid], schemas: Iterable[Schema]) -> list[Oid]:
+        """Return the roles whose rights it takes to grant on objects of `owners` in `schemas`.
 
         Naming an object takes USAGE on its schema, which its owner may lack: then the schema's owner is needed too.
         """
@@ -93,7 +97,7 @@ class Scene:
         reach = authority.reach_with(owners)
         unseen = [schema for schema in schemas if not authority.sees_schema(schema.usage, reach)]
         of_schemas = [authority.owner_of(schema.owner, self.catalog.owner) for schema in unseen]
-        return authority.joins([*owners, *(owner for owner in of_schemas if authority.refusal(owner) is None)])
+        return [*owners, *(owner for owner in of_schemas if authority.refusal(owner) is None)]
 
 
 def scene(reader: Role, desired: Desired, catalog: DatabaseCatalog, authority: Authority, request: Request) -> Scene:

@@ -130,7 +130,8 @@ def actor(here: Scene, grantor: Oid, owner: Oid, schema: Schema | None, entries:
     passing = {entry.grantee for entry in entries if entry.grantable} - {owner}
     if authority.admin.superuser or not passing:
         return None
-    only_the_owner_can = bool(passing & authority.reach_with([owner]))
+    joined = here.joined([owner], [] if schema is None else [schema])
+    only_the_owner_can = bool(passing & authority.reach_with(joined))
     return owner if only_the_owner_can or actor_refusal(here, owner, owner, schema) is None else None
 
 

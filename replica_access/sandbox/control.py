@@ -23,9 +23,10 @@ from replica_access.sandbox import directory as sandbox
 from replica_access.sandbox.faults import Faults
 from replica_access.sandbox.record import RecordedCall
 
-__all__ = ["CALLS_PATH", "FAULTS_PATH", "STATUS_PATH", "ask", "calls", "faults", "forget_calls"]
+__all__ = ["BUSY_PATH", "CALLS_PATH", "FAULTS_PATH", "STATUS_PATH", "ask", "busy", "calls", "faults", "forget_calls"]
 
 STATUS_PATH, FAULTS_PATH, CALLS_PATH = "/sandbox/status", "/sandbox/faults", "/sandbox/calls"
+BUSY_PATH = "/sandbox/busy"
 ANSWER_SECONDS = 10.0
 
 
@@ -50,6 +51,14 @@ def calls(directory: Path) -> tuple[RecordedCall, ...]:
     :raises UsageError: no sandbox runs there.
     """
     return tuple(RecordedCall.read(document) for document in ask(directory, CALLS_PATH))
+
+
+def busy(directory: Path) -> frozenset[str]:
+    """The instances, by name, that have something to do yet; AWS may describe them as available all the same.
+
+    :raises UsageError: no sandbox runs there.
+    """
+    return frozenset(ask(directory, BUSY_PATH))
 
 
 def forget_calls(directory: Path) -> None:

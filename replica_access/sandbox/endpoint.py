@@ -231,6 +231,7 @@ def answering(place: Site) -> Iterator[dict[str, Any]]:
             lock=place.lock,
             settle=enforce_security_groups,
             status=lambda: describe(place, server.port),
+            busy=busy_instances,
             faults=place.faults,
             turn=rds.turn,
             visit=visit,
@@ -261,6 +262,13 @@ def enforce_security_groups() -> None:
 
     for instance in rds.instances():
         instance.enforce_security_groups()
+
+
+def busy_instances() -> list[str]:
+    """The instances that have something to do yet, by name."""
+    from replica_access.sandbox import rds
+
+    return [str(instance.db_instance_identifier) for instance in rds.instances() if instance.is_busy]
 
 
 def describe(place: Site, port: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -94,6 +94,7 @@ class Instance(DBInstance):
         here = source is not None and source.region == self.region
         self.group_in_force: str = source.group_in_force if source and here else self.db_parameter_groups()[0].name
         self.groups_being_added: set[str] = set()
+        self._asked: list[Future[None]] = []
         self.let_in: dict[str, Any] | None = None  # what pg_hba.conf says
         self.gate: Gate | None = None
         self.master_takes_tokens = False
@@ -196,7 +197,13 @@ class Instance(DBInstance):
 
     def work(self, job: Callable[[], None]) -> None:
         """Do this in the background, after everything that was asked of this instance before."""
-        self._queue.submit(self._attempt, job)
+        self._asked.append(self._queue.submit(self._attempt, job))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that was asked of it is not done yet, though its status may not tell."""
+        self._asked = [asked for asked in self._asked if not asked.done()]
+        return bool(self._asked)
 
     def _attempt(self, job: Callable[[], None]) -> None:
         try:

@@ -22,7 +22,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from replica_access.sandbox import calls
-from replica_access.sandbox.control import CALLS_PATH, FAULTS_PATH, STATUS_PATH
+from replica_access.sandbox.control import BUSY_PATH, CALLS_PATH, FAULTS_PATH, STATUS_PATH
 from replica_access.sandbox.faults import NO_FAULTS, FaultError, Faults, Injector, Refusal, Turn, When
 from replica_access.sandbox.record import RecordedCall
 
@@ -33,7 +33,7 @@ __all__ = ["Application", "listen"]
 
 log = logging.getLogger(__name__)
 
-DIRECTING = (STATUS_PATH, FAULTS_PATH, CALLS_PATH)
+DIRECTING = (STATUS_PATH, FAULTS_PATH, CALLS_PATH, BUSY_PATH)
 HAVE_NETWORKS = ("ec2", "rds")
 CALLS_KEPT = 20_000
 WOULD_HAVE_SUCCEEDED = "Request would have succeeded, but DryRun flag is set."
@@ -49,6 +49,7 @@ class Application:
     :param lock: held for the length of each request, since moto's state is not made for threads.
     :param settle: called after each request, before its answer is sent: what the request changed is in force by then.
     :param status: the document behind ``STATUS_PATH``.
+    :param busy: the instances that have something to do yet, behind ``BUSY_PATH``.
     :param faults: asked about each call; what ``FAULTS_PATH`` shows and replaces.
     :param turn: makes an instance take on a status.
     :param visit: called with the Region of a call that is the first there.
@@ -60,6 +61,7 @@ class Application:
         lock: AbstractContextManager[Any],
         settle: Callable[[], None],
         status: Callable[[], dict[str, Any]],
+        busy: Callable[[], list[str]],
         faults: Injector,
         turn: Callable[[Turn], None],
         visit: Callable[[str], None],
@@ -69,6 +71,7 @@ class Application:
         self.lock = lock
         self.settle = settle
         self.status = status
+        self.busy = busy
         self.faults = faults
         self.turn = turn
         self.visit = cache(visit)
@@ -147,6 +150,8 @@ class Application:
                     document: Any = self.status()
                 case (path, "GET") if path == FAULTS_PATH:
                     document = asdict(self.faults.faults)
+                case (path, "GET") if path == BUSY_PATH:
+                    document = self.busy()
                 case (path, "GET") if path == CALLS_PATH:
                     document = [asdict(call) for call in self.calls]
                 case (path, "DELETE") if path == CALLS_PATH:

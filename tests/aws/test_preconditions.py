@@ -15,6 +15,7 @@ from replica_access.sandbox.faults import Faults
 from tests.sandbox_fixtures import Sandbox
 
 from .desk import SPEC, Desk, assert_told, desk, nursery
+from .stage import private_primary
 
 __all__ = ["desk", "nursery"]
 
@@ -272,14 +273,11 @@ def test_a_group_that_does_not_exist(desk: Desk) -> None:
 
 @contextmanager
 def changed(sandbox: Sandbox, there: dict[str, Any], back: dict[str, Any]) -> Iterator[None]:
-    sandbox.settle("prod-db")
-    sandbox.rds.modify_db_instance(DBInstanceIdentifier="prod-db", ApplyImmediately=True, **there)
-    sandbox.settle("prod-db")
+    sandbox.change("prod-db", **there)
     try:
         yield
     finally:
-        sandbox.rds.modify_db_instance(DBInstanceIdentifier="prod-db", ApplyImmediately=True, **back)
-        sandbox.settle("prod-db")
+        sandbox.change("prod-db", **back)
 
 
 def test_a_source_without_backups(desk: Desk) -> None:
@@ -332,9 +330,9 @@ def test_a_primary_of_another_account(desk: Desk) -> None:
 
 
 def test_a_name_that_is_taken(desk: Desk) -> None:
-    spec = SPEC.format(replica="prod-db")
-    desk.program.spec.write_text(spec, encoding="utf-8")
-    assert_told(desk.run("check"), 1, "✗ replica name: prod-db exists already and is no replica")
+    with private_primary(desk.sandbox) as name:
+        desk.program.spec.write_text(SPEC.format(replica=name), encoding="utf-8")
+        assert_told(desk.run("check"), 1, f"✗ replica name: {name} exists already and is no replica")
 
 
 def test_another_account(desk: Desk) -> None:

@@ -33,7 +33,10 @@ WRONG_SPECS = {
     ),
     "unknown key in an array": (
         HEAD + '[[network.allow]]\ncidr = "192.0.2.1"\n[[network.allow]]\ncidr = "192.0.2.2"\nexpire = 2027-01-01\n',
-        ["replica-access.toml:8: network.allow[2].expire: unknown key; allowed here: cidr, note, expires."],
+        [
+            "replica-access.toml:8: network.allow[2].expire: unknown key; allowed here: cidr, prefix_list,",
+            "prefix_list, security_group, note, expires.",
+        ],
     ),
     "bad CIDR": (
         HEAD + '[[network.allow]]\ncidr = "192.0.2.0/33"\n',

@@ -250,6 +250,14 @@ def test_what_the_owner_of_the_database_granted_in_its_own_name_is_revoked_as_it
     check(site, here, everything, revoking=True)
 
 
+def test_a_reader_that_owns_the_schema_may_pass_on_what_is_in_it(site: Site) -> None:
+    """The owner of the type may not use the schema, so its owner is joined, who would be taken for the grantor."""
+    mood = Routine("mood", "w_owner", (Grant("USAGE", "w_reader", option=True),), is_type=True)
+    roles = (Role("w_reader", login=True, by_admin=False),)
+    here = world(site, Schema("app", "w_reader", routines=(mood,)), roles=roles)
+    check(site, here, Wish((Reader("w_reader", login=True),), ()), revoking=True)
+
+
 def test_a_type_that_was_passed_back_to_its_owner_keeps_what_it_depends_on(site: Site) -> None:
     mood = Routine("mood", "w_owner", (Grant("USAGE", "w_owner", by="w_reader"),), is_type=True)
     here = world(site, Schema("app", "w_owner", routines=(mood,)), roles=(Role("w_reader"),))
