@@ -25,8 +25,7 @@ from replica_access.aws.landscape import Instance, Landscape
 from replica_access.aws.network import place
 from replica_access.aws.ownership import replica_identifier
 from replica_access.aws.plan_replica import wants_iam
-from replica_access.aws.preflight_source import revive
-from replica_access.aws.readiness import BROKEN, TERMINAL
+from replica_access.aws.readiness import BROKEN
 from replica_access.aws_commands import Commands
 from replica_access.model import UNASKED, Check, Request
 from replica_access.spec import Replica, Spec
@@ -81,10 +80,8 @@ def _existing(replica: Instance, commands: Commands, *, revives: bool) -> Iterat
     yield Check("replica name", "ok", f"{name} is ours")
     if revives:
         yield Check("replica status", "ok", f"{name} is {replica.status}, and the plan sets others")
-    elif replica.status in TERMINAL:
-        yield Check("replica status", "problem", f"{name} is {replica.status}", revive(replica, commands))
     else:
-        yield Check("replica status", "ok", f"{name} is {replica.status}")
+        yield preflight_source.status("replica status", replica, commands)
     if broken := BROKEN & set(replica.replication):
         fix = f"Restart it, or replace it if that does not help: {commands.rds('reboot-db-instance', instance=name)}"
         yield Check("replication", "problem", f"the replication of {name} is in state {min(broken)}", fix)

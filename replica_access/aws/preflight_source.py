@@ -36,7 +36,7 @@ def primary(instance: Instance, commands: Commands) -> Iterator[Check]:
             f"for a replica of this replica, set replica.source to {name}."
         )
         yield Check("primary", "problem", f"{name} is itself a read replica, of {instance.source}", fix)
-    yield _status("status", instance, commands)
+    yield status("status", instance, commands)
 
 
 def _cluster(instance: Instance) -> Check:
@@ -55,21 +55,23 @@ def _cluster(instance: Instance) -> Check:
     return Check("cluster", "problem", detail, fix)
 
 
-def _status(check: str, instance: Instance, commands: Commands) -> Check:
-    name, status = instance.identifier, instance.status
-    if status == "storage-full":
+def status(check: str, instance: Instance, commands: Commands) -> Check:
+    """Check that `instance` is in a status that it works in, or leaves by itself."""
+    name, now = instance.identifier, instance.status
+    if now == "storage-full":
         fix = f"Give it more: {commands.modify(name, '--allocated-storage', 'GIB')}"
         return Check(check, "problem", f"{name} is storage-full", fix)
-    if status in TERMINAL:
-        return Check(check, "problem", f"{name} is {status}", revive(instance, commands))
-    wait = "" if status == "available" else "; what has to wait for it, waits"
-    return Check(check, "ok", f"{name} is {status}{wait}")
+    if now in TERMINAL:
+        return Check(check, "problem", f"{name} is {now}", revive(instance, commands))
+    wait = "" if now == "available" else "; what has to wait for it, waits"
+    return Check(check, "ok", f"{name} is {now}{wait}")
 
 
 def revive(instance: Instance, commands: Commands) -> str:
     """Return what brings an instance back that is in a state which it does not leave by itself."""
-    if instance.status == "stopped":
-        return commands.rds("start-db-instance", instance=instance.identifier)
+    if instance.status in {"stopped", "stopping"}:
+        start = commands.rds("start-db-instance", instance=instance.identifier)
+        return start if instance.status == "stopped" else f"Once it is stopped, start it: {start}"
     if instance.status == "deleting":
         return "Wait until it is gone, then run the same command again."
     events = commands.rds("describe-events", "--duration", "1440", "--source-type", "db-instance",
@@ -173,7 +175,7 @@ def _cascade(landscape: Landscape, commands: Commands) -> Iterator[Check]:
         yield Check("replica source", "problem", detail, fix)
     else:
         yield Check("replica source", "ok", f"{name}, level {level - 1} below {landscape.primary.identifier}")
-    yield _status("source status", instance, commands)
+    yield status("source status", instance, commands)
     if _version(instance) < CASCADES_FROM:
         fix = "Upgrade it, or leave replica.source out."
         detail = f"{name} is PostgreSQL {instance.version}; a replica has replicas of its own from 14.1 on"

@@ -231,3 +231,20 @@ def test_a_named_group_that_we_may_not_look_at_has_routes_that_are_not_checked()
     landscape = replace(EMPTY, subnet_groups=DENIED)
     found = {check.name: check.outcome for check in checks(landscape, spec_of(replica={"subnet_group": "elsewhere"}))}
     assert found["routes"] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("status", "fix"),
+    [
+        (
+            "storage-full",
+            "Give it more: aws rds modify-db-instance --db-instance-identifier analytics --allocated",
+        ),
+        ("stopping", "Once it is stopped, start it: aws rds start-db-instance --db-instance-identifier analytics"),
+        ("stopped", "aws rds start-db-instance --db-instance-identifier analytics"),
+    ],
+)
+def test_a_replica_that_waits_for_somebody_is_a_problem(status: str, fix: str) -> None:
+    found = problems(replica(status=status))["replica status"]
+    assert found.detail == f"analytics is {status}"
+    assert found.fix.startswith(fix)
