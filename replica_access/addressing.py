@@ -15,8 +15,8 @@ from contextlib import closing
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
-from replica_access import workflow
-from replica_access.errors import Error, Interrupted, UsageError
+from replica_access import mending, workflow
+from replica_access.errors import UsageError
 from replica_access.model import Change, Reached, Request
 from replica_access.outlook import Applied
 from replica_access.progress import Progress
@@ -60,17 +60,5 @@ def carry_out(spec: Spec, changes: Iterable[Change], progress: Progress) -> Appl
     """Carry out `changes` of a plan that `look` made, in order."""
     from replica_access.aws.hosting import RdsHosting
 
-    done: list[Change] = []
-    doing: str | None = None
     with closing(RdsHosting.open(spec, timeout_s=workflow.REPLICA_TIMEOUT_S)) as hosting:
-        try:
-            for change in changes:
-                doing = change.id
-                hosting.execute(change, progress)
-                done.append(change)
-                progress.done(change.summary)
-        except Error as error:
-            return Applied(tuple(done), failed=doing, error=error)
-        except KeyboardInterrupt:
-            return Applied(tuple(done), failed=doing, error=Interrupted())
-    return Applied(tuple(done))
+        return mending.carry_out(hosting, changes, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from replica_access.errors import Error, Interrupted
@@ -43,8 +43,8 @@ def left(checks: Iterable[Check]) -> Iterable[tuple[str, str]]:
     return ((name, WHY_LEFT.get(name, OTHERWISE)) for name in names)
 
 
-def mend(hosting: Hosting, changes: Sequence[Change], progress: Progress) -> Applied:
-    """Put right what preflight has against the surroundings, as far as somebody has agreed to it."""
+def carry_out(hosting: Hosting, changes: Iterable[Change], progress: Progress) -> Applied:
+    """Change what is around the servers, in order, as far as somebody has agreed to it."""
     done: list[Change] = []
     doing: str | None = None
     try:

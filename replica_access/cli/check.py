@@ -94,7 +94,7 @@ def _fix(call: Context, hosting: Hosting, outlook: Outlook, *, yes: bool) -> App
     if not changes:
         return None
     call.confirm(f"Do {'it' if len(changes) == 1 else f'these {len(changes)}'}?", yes=yes)
-    mended = mending.mend(hosting, changes, call.terminal)
+    mended = mending.carry_out(hosting, changes, call.terminal)
     call.terminal.close()
     return mended
 

@@ -15,7 +15,7 @@ from replica_access.sandbox.faults import LostAnswer
 from replica_access.spec import Spec
 from tests.sandbox_fixtures import Sandbox
 
-from .stage import StoppableAws, Stopped, account, look, opened, private_primary, remove, run, spec_of, state
+from .stage import StoppableAws, Stopped, account, look, opened, remove, run, spec_of, state
 
 SETTINGS = {"parameters": {"hot_standby_feedback": "1", "max_connections": "150"}, "tags": {"team": "data"}}
 
@@ -50,12 +50,6 @@ class Unlucky(Aws):
 def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
     with opened(sandbox) as aws:
         yield aws
-
-
-@pytest.fixture(scope="module")
-def private(sandbox: Sandbox) -> Iterator[str]:
-    with private_primary(sandbox) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")

@@ -16,19 +16,13 @@ from replica_access.model import Change, Plan
 from replica_access.spec import Spec
 from tests.sandbox_fixtures import Sandbox
 
-from .stage import Stop, StoppableAws, Stopped, carry_out, deny, look, opened, private_primary, remove, run, spec_of
+from .stage import Stop, StoppableAws, Stopped, carry_out, deny, look, opened, remove, run, spec_of
 
 
 @pytest.fixture(scope="module")
 def aws(sandbox: Sandbox) -> Iterator[StoppableAws]:
     with opened(sandbox) as aws:
         yield aws
-
-
-@pytest.fixture(scope="module")
-def private(sandbox: Sandbox) -> Iterator[str]:
-    with private_primary(sandbox) as name:
-        yield name
 
 
 @pytest.fixture
