@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from replica_access.audit.facts import Facts
 from replica_access.audit.judging import judge
+from replica_access.audit.realm import Realm
 from replica_access.audit.rulebook import ALL
+from replica_access.desired import from_spec
 from replica_access.errors import Error
 from replica_access.findings import Audit, NotChecked, RuleSummary
 from replica_access.model import Login, Plan
-from replica_access.names import legible
+from replica_access.names import is_utf8, legible, shown
 from replica_access.observed import Server
 from replica_access.outlook import EVERYTHING
 from replica_access.progress import Progress
@@ -27,6 +29,7 @@ from replica_access.side_by_side import in_each
 if TYPE_CHECKING:
     from replica_access.hosting import Hosting
     from replica_access.postgres.planning import Survey
+    from replica_access.rights import Rights
     from replica_access.spec import Spec
 
 T = TypeVar("T")
@@ -66,20 +69,22 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
     unseen = _Unseen()
     with ThreadPoolExecutor(1) as pool:
         around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
-        primary_login = unseen.attempt("primary", hosting.primary)
-        primary = None
-        if primary_login is not None:
-            primary = unseen.attempt(f"primary {legible(primary_login.server)}", partial(_primary, spec, primary_login))
-        beside = _Beside(primary_login, primary.databases) if primary is not None else _Beside()
+        login, primary = unseen.attempt("primary", hosting.primary), None
+        if login is not None:
+            primary = unseen.attempt(f"primary {legible(login.server)}", partial(_primary, spec, login))
+        beside = _Beside(login, primary.databases) if primary is not None else _Beside()
         replicas = tuple(_replicas(spec, hosting, beside, unseen, progress))
+        asked = (primary.server, login) if primary is not None and login is not None else next(iter(replicas), None)
+        realms = tuple(_realms(spec, *asked, unseen)) if asked is not None else ()
         surroundings = around.result()
     return Facts(
         spec=spec,
         today=today,
         primary=primary.server if primary is not None else None,
-        replicas=replicas,
+        replicas=tuple(server for server, _ in replicas),
         surroundings=surroundings,
         plan=primary.plan if primary is not None else None,
+        realms=realms,
         not_checked=(*unseen.found, *(primary.unseen if primary is not None else ())),
     )
 
@@ -129,7 +134,9 @@ def _database(login: Login, found: Survey, unseen: _Unseen, database: str) -> Pl
     return examined.plan if examined is not None else None
 
 
-def _replicas(spec: Spec, hosting: Hosting, beside: _Beside, unseen: _Unseen, progress: Progress) -> Iterator[Server]:
+def _replicas(
+    spec: Spec, hosting: Hosting, beside: _Beside, unseen: _Unseen, progress: Progress
+) -> Iterator[tuple[Server, Login]]:
     from replica_access.postgres import observe
 
     if spec.replica is None:
@@ -142,4 +149,27 @@ def _replicas(spec: Spec, hosting: Hosting, beside: _Beside, unseen: _Unseen, pr
         if (found := unseen.attempt(f"replica {legible(name)}", look)) is not None:
             server, missed = found
             unseen.found += missed
-            yield server
+            yield server, login
+
+
+def _realms(spec: Spec, server: Server, login: Login, unseen: _Unseen) -> Iterator[Realm]:
+    """Look into every database of `server`: the primary, or, where that cannot be asked, a replica."""
+    open_databases = [d.name for d in server.cluster.databases.values() if d.allows_connections and not d.is_system]
+    desired = from_spec(spec, filter(is_utf8, open_databases))
+    looks = {
+        name: partial(
+            unseen.attempt, f"rights in {shown(name)} on {legible(server.name)}", partial(_rights, login, name)
+        )
+        for name in filter(is_utf8, open_databases)
+    }
+    found = in_each(list(looks), lambda name: looks[name]())
+    judged = [rights for rights in found.values() if rights is not None]
+    yield from (Realm(server.name, rights, desired, first=number == 0) for number, rights in enumerate(judged))
+
+
+def _rights(login: Login, database: str) -> Rights:
+    from replica_access.postgres.audit_catalog import read_rights
+    from replica_access.postgres.connect import connect
+
+    with connect(login, database=database, read_only=True) as connection:
+        return read_rights(connection)

@@ -165,6 +165,7 @@ class Change:
         verifier goes and is completed when it is applied.
     :param run_as: the role that `sql` and `undo` run as, with SET ROLE: what it granted, nobody else revokes.
     :param undo: statements, last one first; empty where there is nothing to undo by SQL.
+    :param reader: whom it gives something to, where it grants.
     :param takes: empty where nothing is taken away.
     :param late: done after the databases: a privilege that others replace goes when those are there.
     :param interrupts: whether sessions on the server end while it is done: a reboot, a change of class.
@@ -186,6 +187,7 @@ class Change:
     late: bool = False
     interrupts: bool = False
     depth: int = 0
+    reader: str = ""
 
     @property
     def destructive(self) -> bool:

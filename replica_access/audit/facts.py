@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from replica_access.audit.realm import Realm
 from replica_access.findings import NotChecked
 from replica_access.model import Plan
 from replica_access.observed import Server, Surroundings
@@ -19,6 +20,7 @@ class Facts:
     :param primary: ``None`` where it could not be asked.
     :param surroundings: ``None`` where the servers are not on RDS, or AWS could not be asked.
     :param plan: what the primary lacks, and has beyond the spec.
+    :param realms: the databases of the server whose roles are judged.
     """
 
     spec: Spec
@@ -27,6 +29,7 @@ class Facts:
     replicas: tuple[Server, ...] = ()
     surroundings: Surroundings | None = None
     plan: Plan | None = None
+    realms: tuple[Realm, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
 
     @property

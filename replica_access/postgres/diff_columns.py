@@ -53,6 +53,7 @@ def _grant(here: Scene, found: Columns, columns: list[str]) -> Plan:
         scope="database",
         database=here.catalog.name,
         action="grant select",
+        reader=here.reader,
         object=what,
         summary=f"let {shown(here.reader)} read {shortened(columns)} of the {KINDS[found.kind]} {what}, not all of it",
         sql=(sql,),

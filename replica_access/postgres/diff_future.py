@@ -165,6 +165,7 @@ def _change(here: Scene, creators: Sequence[Oid], missing: Sequence[tuple[Oid, s
         scope="database",
         database=here.catalog.name,
         action="grant default privileges",
+        reader=here.reader,
         object=shortened(names),
         summary=f"let {shown(here.reader)} read {kinds} that {shortened(names)} {makes} {where}, from now on",
         sql=_statements("GRANT", here, names, missing),

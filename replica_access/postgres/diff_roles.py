@@ -82,6 +82,7 @@ def _connect(reader: str, databases: list[Database], authority: Authority) -> Pl
             Change(
                 scope="cluster",
                 action="grant connect",
+                reader=reader,
                 object=shortened(names),
                 summary=f"let {shown(reader)} connect to {shortened(names)}",
                 sql=(statements.connect_on("GRANT", names, reader),),

@@ -69,6 +69,7 @@ def _change(here: Scene, kind: str, objects: Sequence[Object], acting: Oid | Non
         scope="database",
         database=here.catalog.name,
         action="grant execute" if kind == "ROUTINE" else "grant usage",
+        reader=here.reader,
         object=shortened([found.identity for found in objects], 3, written),
         summary=f"let {shown(here.reader)} use {_described(kind, objects)}",
         sql=(statements.on("GRANT", [PRIVILEGE[kind]], kind, names, here.reader),),

@@ -1,0 +1,84 @@
+"""One database of one server as an audit judges it: who may do what there, and what the spec wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from replica_access.audit.effective import Access
+from replica_access.catalog import Entry, Role
+from replica_access.desired import Desired, Rule, wanted_columns
+from replica_access.model import Oid
+from replica_access.patterns import is_system_schema
+from replica_access.rights import RELATIONS, Objects, Rights
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Realm:
+    """
+    :param server: the name people know it by.
+    :param first: whether what the server's databases share is judged here: once a server.
+    """
+
+    server: str
+    rights: Rights
+    desired: Desired
+    first: bool
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.rights)
+
+    @cached_property
+    def readers(self) -> Mapping[Oid, Role]:
+        """The roles of the spec that are there."""
+        found = (self.rights.role(name) for name in self.desired.names)
+        return {role.oid: role for role in found if role is not None}
+
+    def rules(self, reader: Oid) -> tuple[Rule, ...]:
+        """Return what is granted to `reader` itself in this database."""
+        name = self.rights.roles[reader].name
+        return tuple(rule for rule in self.desired.rules.get(self.rights.database, ()) if rule.reader == name)
+
+    @cached_property
+    def judged(self) -> tuple[Objects, ...]:
+        """What somebody has made: not what came with the server, nor, but for the first realm, what all share."""
+        return tuple(
+            objects
+            for objects in self.rights.objects
+            if (self.first or objects.kind not in {"database", "tablespace", "parameter"})
+            and not (objects.installed and objects.is_default)
+            and not objects.catalog
+            and not is_system_schema(objects.schema)
+            and not (objects.kind == "schema" and all(map(is_system_schema, objects.names)))
+        )
+
+    def granted(self, objects: Objects) -> Iterator[Entry]:
+        """Yield the entries of an ACL that give something to a reader that is not the owner."""
+        return (e for e in objects.entries if e.grantee in self.readers and e.grantee != objects.owner)
+
+    def kept(self, reader: Oid, objects: Objects, name: str) -> frozenset[str]:
+        """Return what the spec lets `reader` hold, by a grant of its own, on the one of `objects` that has this name.
+
+        Of relations of which it excludes columns this is SELECT too: which columns there are, the plan knows.
+        """
+        rules, kind = self.rules(reader), objects.kind
+        if kind == "database":
+            granted = self.desired.rules.get(name, ())
+            return frozenset({"CONNECT"}) if self.rights.roles[reader].name in {r.reader for r in granted} else NOTHING
+        if kind == "schema":
+            return frozenset({"USAGE"}) if any(rule.wants_schema(name) for rule in rules) else NOTHING
+        if kind in RELATIONS:
+            wanted = any(rule.wants_relation(objects.schema, name) for rule in rules)
+            return frozenset({"SELECT"}) if wanted else NOTHING
+        if kind == "column":
+            return frozenset({"SELECT"}) if wanted_columns(rules, objects.schema, objects.relation, [name]) else NOTHING
+        if kind in {"function", "procedure", "type", "domain"}:
+            bare = name.partition("(")[0].strip('"').replace('""', '"')
+            wanted = any(rule.wants_routine(objects.schema, bare) for rule in rules)
+            needed = "EXECUTE" if kind in {"function", "procedure"} else "USAGE"
+            return frozenset({needed}) if wanted else NOTHING
+        return NOTHING

@@ -1,0 +1,335 @@
+"""Readers who hold more than the spec gives them.
+
+Each thing is found where it comes from: a privilege at the reader whom it was granted to, with all who are in that; a
+membership as such, not each privilege that it brings; what PUBLIC has in the family of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+
+from replica_access.audit.facts import Facts
+from replica_access.audit.objects import acl, displayed, groups, on, revoke, role
+from replica_access.audit.realm import Realm
+from replica_access.audit.rules.rule import Hit, Rule
+from replica_access.audit.sql import identifier
+from replica_access.catalog import Entry, Membership, Role
+from replica_access.model import PUBLIC, Oid
+from replica_access.names import legible, shown
+from replica_access.observed import Server
+from replica_access.patterns import matches
+from replica_access.rights import RELATIONS, Default, Objects
+
+REACHING_OUT = frozenset({"dblink", "postgres_fdw", "file_fdw", "adminpack", "http", "pg_cron", "aws_s3", "aws_lambda"})
+"""Extensions whose functions reach other servers, or files of this one."""
+
+ATTRIBUTES: Mapping[str, str] = {
+    "superuser": "SUPERUSER",
+    "create_role": "CREATEROLE",
+    "create_db": "CREATEDB",
+    "replication": "REPLICATION",
+    "bypass_rls": "BYPASSRLS",
+}
+
+
+def class_of(objects: Objects, privilege: str) -> str:
+    """Return which rule of this family is about `privilege` on `objects`."""
+    kind = objects.kind
+    if kind == "large object":
+        return "large-object"
+    if kind in {"foreign server", "foreign data wrapper"} or objects.extension in REACHING_OUT:
+        return "foreign"
+    if kind == "parameter":
+        return "parameter"
+    if privilege in {"INSERT", "UPDATE", "DELETE", "TRUNCATE"} or (kind == "sequence" and privilege == "USAGE"):
+        return "write"
+    if privilege in {"REFERENCES", "TRIGGER", "MAINTAIN"}:
+        return "change"
+    if privilege in {"CREATE", "TEMPORARY"}:
+        return privilege.lower()
+    if privilege == "EXECUTE":
+        return "definer" if objects.definer else "execute"
+    return "execute" if kind in {"type", "domain", "language"} else "read"
+
+
+def _beyond(which: str, facts: Facts) -> Iterator[Hit]:
+    """Yield, of what readers were granted, what the spec does not give them and is of the class `which`."""
+    for realm in facts.realms:
+        for objects in realm.judged:
+            by_reader: dict[Oid, list[Entry]] = {}
+            for entry in realm.granted(objects):
+                if class_of(objects, entry.privilege) == which:
+                    by_reader.setdefault(entry.grantee, []).append(entry)
+            for reader, entries in by_reader.items():
+                yield from _of_reader(realm, facts, objects, reader, entries)
+
+
+def _of_reader(realm: Realm, facts: Facts, objects: Objects, reader: Oid, entries: list[Entry]) -> Iterator[Hit]:
+    by_excess: dict[tuple[Entry, ...], list[str]] = {}
+    for name in objects.names:
+        kept = realm.kept(reader, objects, name)
+        if kept and objects.kind in RELATIONS and _partly_taken(realm, facts, reader, objects, name):
+            kept = frozenset()
+        beyond = tuple(entry for entry in entries if entry.privilege not in kept)
+        if beyond:
+            by_excess.setdefault(beyond, []).append(name)
+    for beyond, names in by_excess.items():
+        yield from _hits(realm, objects, names, beyond, "{who} has {what} on {where}, which the spec does not give.")
+
+
+def _partly_taken(realm: Realm, facts: Facts, reader: Oid, objects: Objects, name: str) -> bool:
+    """Whether the spec leaves out columns that the relation has: then the plan takes the whole from the reader."""
+    wanting = [rule for rule in realm.rules(reader) if rule.wants_relation(objects.schema, name)]
+    if not wanting or not all(rule.looks_at_columns(objects.schema, name) for rule in wanting):
+        return False
+    what = displayed(objects, name)
+    changes = facts.plan.of("database", realm.rights.database) if facts.plan is not None else ()
+    return any(change.takes == "revoke" and change.object == what for change in changes)
+
+
+def _hits(realm: Realm, objects: Objects, names: list[str], entries: Iterable[Entry], message: str) -> Iterator[Hit]:
+    """:param message: with ``{who}``, ``{what}`` and ``{where}``."""
+    found, rights = list(entries), realm.rights
+    privileges = ", ".join(dict.fromkeys(entry.privilege for entry in found))
+    who = role(rights, found[0].grantee)
+    for about, some in groups(objects, names):
+        yield Hit(
+            server=legible(realm.server),
+            database=None if objects.kind in {"database", "tablespace", "parameter"} else shown(rights.database),
+            subject=who,
+            object=about,
+            message=message.format(
+                who=who, what=privileges, where=f"{objects.kind} {about}" if len(some) == 1 else about
+            ),
+            remedy=revoke(rights, objects, some, found),
+            evidence=acl(rights, found),
+        )
+
+
+def _grant_option(facts: Facts) -> Iterator[Hit]:
+    for realm in facts.realms:
+        for objects in realm.judged:
+            for entry in realm.granted(objects):
+                if not entry.grantable:
+                    continue
+                kept = [name for name in objects.names if entry.privilege in realm.kept(entry.grantee, objects, name)]
+                for about, names in groups(objects, kept):
+                    who = identifier(realm.rights.roles[entry.grantee].name)
+                    passed_on = any(e.grantor == entry.grantee for e in objects.entries)
+                    yield Hit(
+                        server=legible(realm.server),
+                        database=None if objects.kind == "database" else shown(realm.rights.database),
+                        subject=role(realm.rights, entry.grantee),
+                        object=about,
+                        message=f"{role(realm.rights, entry.grantee)} may pass on {entry.privilege} on {about}.",
+                        remedy="\n".join(
+                            f"REVOKE GRANT OPTION FOR {entry.privilege} ON {on(objects, name)} FROM {who}"
+                            f"{' CASCADE' if passed_on else ''};"
+                            for name in names
+                        ),
+                        evidence=acl(realm.rights, [entry]),
+                    )
+
+
+def _owner(facts: Facts) -> Iterator[Hit]:
+    for realm in facts.realms:
+        for objects in realm.rights.objects:
+            shared = objects.kind in {"database", "tablespace", "parameter"}
+            if objects.owner not in realm.readers or objects.kind == "column" or (shared and not realm.first):
+                continue
+            who, owner = role(realm.rights, objects.owner), identifier(realm.rights.roles[realm.rights.owner].name)
+            for about, names in groups(objects, objects.names):
+                keyword = {"partitioned table": "TABLE"}.get(objects.kind, objects.kind.upper())
+                yield Hit(
+                    server=legible(realm.server),
+                    database=None if shared else shown(realm.rights.database),
+                    subject=who,
+                    object=about,
+                    message=f"{who} owns {about}, and can do with it what it likes.",
+                    remedy="\n".join(
+                        f"ALTER {keyword} {on(objects, name).removeprefix('TABLE ').removeprefix(keyword + ' ')}"
+                        f" OWNER TO {owner};"
+                        for name in names
+                    ),
+                    evidence=f"its owner is {who}",
+                )
+
+
+def _future(facts: Facts) -> Iterator[Hit]:
+    for realm in facts.realms:
+        for default in realm.rights.defaults:
+            by_reader: dict[Oid, list[Entry]] = {}
+            for entry in default.entries:
+                if entry.grantee in realm.readers and entry.grantee != default.creator:
+                    wanted = entry.privilege in _wanted_of_future(realm, entry.grantee, default.schema, default.kind)
+                    if entry.grantable or not wanted:
+                        by_reader.setdefault(entry.grantee, []).append(entry)
+            for reader, entries in by_reader.items():
+                yield _default_hit(realm, default, reader, entries)
+
+
+def _wanted_of_future(realm: Realm, reader: Oid, schema: str, kind: str) -> Collection[str]:
+    rules = [rule for rule in realm.rules(reader) if rule.future]
+    if schema:
+        rules = [rule for rule in rules if rule.wants_schema(schema)]
+    wanted = {"table": ("SELECT",), "sequence": ("SELECT",), "schema": ("USAGE",)}.get(kind, ())
+    executes = {"function": ("EXECUTE",), "type": ("USAGE",)}.get(kind, ())
+    return {*(wanted if rules else ()), *(executes if any(rule.execute for rule in rules) else ())}
+
+
+def _default_hit(realm: Realm, default: Default, reader: Oid, entries: list[Entry]) -> Hit:
+    rights, creator, schema, kind = realm.rights, default.creator, default.schema, default.kind
+    privileges = ", ".join(dict.fromkeys(entry.privilege for entry in entries))
+    where = f" IN SCHEMA {identifier(schema)}" if schema else ""
+    who = identifier(rights.roles[creator].name)
+    place = f"in {shown(schema)}" if schema else "anywhere"
+    plural = {"large object": "LARGE OBJECTS"}.get(kind, f"{kind.upper()}S")
+    return Hit(
+        server=legible(realm.server),
+        database=shown(rights.database),
+        subject=role(rights, reader),
+        object=f"{kind}s of {role(rights, creator)} {place}",
+        message=f"{role(rights, reader)} gets {privileges} on every {kind} that {role(rights, creator)} makes {place}.",
+        remedy=f"ALTER DEFAULT PRIVILEGES FOR ROLE {who}{where} REVOKE {privileges} ON {plural}"
+        f" FROM {identifier(rights.roles[reader].name)};",
+        evidence=f"default privileges: {acl(rights, entries)}",
+    )
+
+
+# --- what needs the shared catalogs alone ----------------------------------------------------------------------------
+
+
+def _attribute(facts: Facts) -> Iterator[Hit]:
+    for server, reader in _readers(facts):
+        for attribute, keyword in ATTRIBUTES.items():
+            if getattr(reader, attribute):
+                name = shown(reader.name)
+                yield Hit(
+                    legible(server.name), name, keyword, f"{name} has {keyword}, which no reader may have.",
+                    f"ALTER ROLE {identifier(reader.name)} NO{keyword};", f"{keyword} in pg_roles",
+                )  # fmt: skip
+
+
+def _membership(predefined: bool, facts: Facts) -> Iterator[Hit]:
+    for server, reader in _readers(facts):
+        cluster = server.cluster
+        declared = facts.spec.roles.get(reader.name) or facts.spec.users[reader.name]
+        allowed = {*declared.member_of, *(["rds_iam"] if getattr(declared, "auth", "") == "iam" else [])}
+        for m in cluster.memberships:
+            group = cluster.roles[m.role]
+            if m.member != reader.oid or group.name in allowed or group.is_system is not predefined:
+                continue
+            by = f"granted by {shown(cluster.roles[m.grantor].name)}" if m.grantor in cluster.roles else "granted"
+            name, what = shown(reader.name), shown(group.name)
+            yield Hit(
+                legible(server.name), name, what, f"{name} is in {what}, which the spec does not say: {_ways(m)}.",
+                _without(server, m), f"{by}; {_brings(facts, group)}",
+            )  # fmt: skip
+
+
+def _ways(m: Membership) -> str:
+    if m.inherit:
+        return "it has its privileges"
+    return "it can become it by SET ROLE" if m.set_role else "it has no use of it yet"
+
+
+def _without(server: Server, m: Membership) -> str:
+    cluster = server.cluster
+    group, member = identifier(cluster.roles[m.role].name), identifier(cluster.roles[m.member].name)
+    grantor = cluster.roles.get(m.grantor)
+    by = f" GRANTED BY {identifier(grantor.name)}" if cluster.version >= 160000 and grantor is not None else ""
+    return f"REVOKE {group} FROM {member}{by};"
+
+
+def _brings(facts: Facts, group: Role) -> str:
+    """Return in words what the privileges of `group` are, as far as databases were looked into."""
+    found: dict[str, int] = {}
+    for realm in facts.realms:
+        for objects in realm.judged if group.oid in realm.rights.roles else ():
+            if objects.kind in RELATIONS:
+                for privilege in realm.access.of(group.oid, objects):
+                    found[privilege] = found.get(privilege, 0) + objects.total
+    said = ", ".join(f"{privilege} on {number:,}" for privilege, number in sorted(found.items()))
+    return f"it brings {said} relations" if said else "it brings nothing on relations"
+
+
+def _readers(facts: Facts) -> Iterator[tuple[Server, Role]]:
+    server = facts.roles
+    for name in (*facts.spec.roles, *facts.spec.users) if server is not None else ():
+        if server is not None and (found := server.cluster.role(name)) is not None:
+            yield server, found
+
+
+def _exposed(facts: Facts) -> Iterator[Hit]:
+    """Yield what is excluded and can be read all the same, by ways that are not the readers' own."""
+    for realm in facts.realms:
+        for objects in realm.judged:
+            if objects.kind not in RELATIONS:
+                continue
+            holders = realm.access.holders(objects, "SELECT")
+            for reader in holders & realm.readers.keys():
+                names = [name for name in objects.names if _is_excluded(realm, reader, objects.schema, name)]
+                ways = realm.access.has_rights_of(reader) | {PUBLIC}
+                entries = [e for e in objects.entries if e.privilege == "SELECT" and e.grantee in ways]
+                if names and not any(entry.grantee in realm.readers for entry in entries):
+                    yield from _exposed_hits(realm, reader, objects, names, entries)
+
+
+def _is_excluded(realm: Realm, reader: Oid, schema: str, name: str) -> bool:
+    rules = [rule for rule in realm.rules(reader) if any(matches(schema, pattern) for pattern in rule.schemas)]
+    return bool(rules) and not any(rule.wants_relation(schema, name) for rule in rules)
+
+
+def _exposed_hits(realm: Realm, reader: Oid, objects: Objects, names: list[str], entries: list[Entry]) -> Iterator[Hit]:
+    who, through = role(realm.rights, reader), ", ".join(role(realm.rights, entry.grantee) for entry in entries)
+    for about, some in groups(objects, names):
+        yield Hit(
+            server=legible(realm.server),
+            database=shown(realm.rights.database),
+            subject=who,
+            object=about,
+            message=f"{who} can read {about}, which the spec excludes, through {through or 'a role that reads all'}.",
+            remedy=revoke(realm.rights, objects, some, entries)
+            or f"# take {who} out of what lets it read everything: the findings on memberships and attributes say how",
+            evidence=acl(realm.rights, entries) or "it has the rights of pg_read_all_data, or is a superuser",
+        )
+
+
+def _find(which: str) -> Callable[[Facts], Iterator[Hit]]:
+    return partial(_beyond, which)
+
+
+RULES = (
+    Rule("excess-write", "high", "A reader may write: tables, columns or sequences.", _find("write")),
+    Rule(
+        "excess-create",
+        "high",
+        "A reader may create objects: in a schema, a database or a tablespace.",
+        _find("create"),
+    ),
+    Rule("excess-read", "high", "A reader may see or enter what the spec does not give it.", _find("read")),
+    Rule("excess-definer", "high", "A reader may run a function that acts with its owner's rights.", _find("definer")),
+    Rule("excess-foreign", "high", "A reader may reach other servers or files through this one.", _find("foreign")),
+    Rule("excess-change", "medium", "A reader may reference, maintain or put triggers on tables.", _find("change")),
+    Rule(
+        "excess-execute", "medium", "A reader may use routines, types or languages beyond the spec.", _find("execute")
+    ),
+    Rule("excess-large-object", "medium", "A reader may read or write large objects.", _find("large-object")),
+    Rule("excess-parameter", "medium", "A reader may set parameters that are for superusers.", _find("parameter")),
+    Rule("excess-temporary", "low", "A reader may make temporary tables, which no replica can.", _find("temporary")),
+    Rule("excess-grant-option", "high", "A reader may pass on what it has.", _grant_option),
+    Rule("excess-owner", "high", "A reader owns objects: it can change and drop them.", _owner),
+    Rule("excess-future", "high", "A reader gets more than the spec gives on whatever is made next.", _future),
+    Rule("excess-attribute", "high", "A reader has an attribute that lets it past every grant.", _attribute),
+    Rule(
+        "excess-predefined", "high", "A reader is in a role that PostgreSQL or RDS defines.", partial(_membership, True)
+    ),
+    Rule(
+        "excess-membership",
+        "high",
+        "A reader is in a role that the spec does not put it in.",
+        partial(_membership, False),
+    ),
+    Rule("excess-exclusion", "medium", "Readers can read what is excluded, through PUBLIC or other roles.", _exposed),
+)
