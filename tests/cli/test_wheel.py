@@ -24,7 +24,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_file_that_the_program_reads(unpacked: Path) -> None:
-    for folder, pattern in (("sql", "*.sql"), ("replica_access", "**/*.sql"), ("replica_access", "py.typed")):
+    for folder, pattern in (
+        ("sql", "*.sql"),
+        *(("replica_access", f"**/{name}") for name in ("*.sql", "*.css", "*.js", "py.typed")),
+    ):
         there = unpacked / "replica_access" / ("sql" if folder == "sql" else "")
         for file in (ROOT / folder).glob(pattern):
             assert (there / file.relative_to(ROOT / folder)).is_file(), file
