@@ -88,7 +88,7 @@ class PlainHosting:
         replicas: dict[str, Login] = {}
         for number, dsn in enumerate(dsns or (), 1):
             login = self._login(dsn)
-            name = _address(login)
+            name = address_of(login)
             replicas[name if name not in replicas else f"{name} (replica.dsn[{number}])"] = login
         return replicas
 
@@ -152,12 +152,12 @@ def _replica_check(name: str, login: Login) -> Check:
     except Error as error:
         return Check(name, "problem", error.what, error.fix)
     if is_replica:
-        return Check(name, "ok", f"{_address(login)} is in recovery")
-    reason = f"{_address(login)} is not in recovery: it is a primary, or was promoted"
+        return Check(name, "ok", f"{address_of(login)} is in recovery")
+    reason = f"{address_of(login)} is not in recovery: it is a primary, or was promoted"
     return Check(name, "problem", reason, "Name the replica in replica.dsn of the spec.")
 
 
-def _address(login: Login) -> str:
+def address_of(login: Login) -> str:
     port = login.parameters.get("port")
     if port is None and "service" in login.parameters:  # which knows the port, and we do not
         return legible(login.server)

@@ -20,29 +20,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from replica_access.audit import history_store
 from replica_access.audit.history_schema import MIGRATIONS, Migration, changes, entries, migrate, runs, version_of
 from replica_access.audit.history_store import Store
-from replica_access.audit.snapshot import Entry, EntryKind, canonical, digest, link, state_of
+from replica_access.audit.snapshot import Entry, EntryKind, Run, canonical, digest, link, state_of
 from replica_access.errors import UsageError
 
 NONE = "0" * 64
 """The hash before the first run."""
 
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One audit that was recorded.
-
-    :param number: counts the runs of this target, from 1.
-    :param at: when, in UTC, as ISO 8601.
-    :param about: what else is known of it: the program's version, the summary.
-    :param hash: over everything in this run, and the hash of the one before.
-    """
-
-    number: int
-    at: str
-    about: Mapping[str, Any]
-    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +70,26 @@ class History:
         with self.store.reading() as connection:
             found = connection.execute(select(runs).where(runs.c.target == self.target).order_by(runs.c.number))
             return [_run(row) for row in found]
+
+    def last(self) -> Run | None:
+        """Return the last run, if there is one."""
+        with self.store.reading() as connection:
+            row = _last(connection, self.target)
+        return None if row is None else _run(row)
+
+    def run(self, number: int) -> Run:
+        """Return the run of that number.
+
+        :raises UsageError: there is none.
+        """
+        with self.store.reading() as connection:
+            of_that_number = select(runs).where(runs.c.target == self.target, runs.c.number == number)
+            row = connection.execute(of_that_number).one_or_none()
+        if row is None:
+            raise UsageError(
+                f"{self.name} has no run {number} of {self.target}.", "`replica-access audit list` shows them all."
+            )
+        return _run(row)
 
     def entries(self, number: int) -> dict[str, Entry]:
         """Return everything that the run of that number saw, by digest."""
@@ -132,9 +136,7 @@ class History:
         """
         state = state_of(seen)
         with self.store.writing() as connection:
-            last = connection.execute(
-                select(runs).where(runs.c.target == self.target).order_by(runs.c.number.desc()).limit(1)
-            ).one_or_none()
+            last = _last(connection, self.target)
             if last is not None and last.state == state:
                 delta = Delta()
             else:
@@ -237,6 +239,11 @@ def _changes(connection: Connection, run: int) -> tuple[set[str], set[str], str]
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _last(connection: Connection, target: str) -> Row[Any] | None:
+    newest_first = select(runs).where(runs.c.target == target).order_by(runs.c.number.desc())
+    return connection.execute(newest_first.limit(1)).one_or_none()
 
 
 def _run(row: Row[Any]) -> Run:

@@ -39,6 +39,22 @@ class Entry:
         return cast("Mapping[str, Any]", json.loads(self.content))
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One audit that was recorded.
+
+    :param number: counts the runs of this target, from 1.
+    :param at: when, in UTC, as ISO 8601.
+    :param about: what else is known of it: the program's version, the summary.
+    :param hash: over everything in this run, and the hash of the one before.
+    """
+
+    number: int
+    at: str
+    about: Mapping[str, Any]
+    hash: str
+
+
 def entries_of(audit: Audit) -> dict[str, Entry]:
     """Return everything that `audit` says, by digest."""
     entries = [

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from replica_access.cli import audit_history, audit_out
+from replica_access.cli.audit_history import HistoryAt
 from replica_access.cli.context import Context
 from replica_access.cli.running import count, print_lines
-from replica_access.errors import FindingsStand, Incomplete, UsageError
+from replica_access.cli.terminal import Terminal, escaped
+from replica_access.errors import Error, FindingsStand, Incomplete, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
-    from replica_access.findings import Audit
+    from replica_access.findings import Audit, Severity
 
 LEVELS = ("high", "medium", "low", "info", "never")
 
 app = typer.Typer(invoke_without_command=True)
+audit_history.add_to(app)
 
 
 @app.callback()
@@ -31,15 +36,30 @@ def audit(
         ),
     ] = "high",
     rules: Annotated[bool, typer.Option("--rules", help="List all rules, with their severity and reason.")] = False,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report",
+            metavar="FORMAT[=FILE]",
+            help="table, json, csv, sarif, junit or html; repeat. Without a FILE it is printed.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the --report there.")] = None,
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="Leave out what the run before has found, for --fail-on too.")
+    ] = False,
+    history: HistoryAt = None,
 ) -> None:
     """Hold servers, users, grants and addresses against the spec and against good practice; change nothing.
 
     Exit status: 3 where a finding is as grave as --fail-on or graver, whatever else; otherwise 4 where something could
-    not be looked at, which is listed with the reason.
+    not be looked at, which is listed with the reason. 1 where it could not be recorded, or a report not be written.
 
     replica-access audit
 
-    replica-access audit --fail-on medium
+    replica-access audit --fail-on medium --new-only
+
+    replica-access audit --report html=audit.html --report sarif=audit.sarif
     """
     if context.invoked_subcommand is not None:
         return
@@ -49,18 +69,37 @@ def audit(
     if rules:
         _list_rules(call)
         return
-    from replica_access import auditing, workflow
-    from replica_access.cli import documents
-    from replica_access.cli.audit_report import lines
+    reports = audit_out.wanted(call, report or (), out)
+    where = audit_history.place(context, call, history)
+    from replica_access import auditing, reporting, workflow
 
+    if new_only and where == reporting.NO_HISTORY:
+        raise UsageError("--new-only compares with the run before, and --history is none.", "Leave one of them out.")
     spec = call.spec()
-    found = auditing.audit(spec, workflow.host(spec), call.terminal, datetime.now(UTC).date())
+    began = datetime.now(UTC)
+    found = auditing.audit(spec, workflow.host(spec), call.terminal, began.date())
+    at = began.isoformat(timespec="seconds")
+    kept = reporting.kept(found, spec, where, at)
     call.terminal.close()
-    if call.as_json:
-        call.print_json("audit", documents.audit_document(found))
-    else:
-        print_lines(call, lines(found, with_evidence=not call.quiet))
-    _judge(found, fail_on)
+    told = reporting.only_new(found, kept) if new_only else found
+    about = reporting.report(told, kept, spec, call.spec_path, auditing.RULES, at=at, fail_on=_level(fail_on))
+    failed = audit_out.deliver(call, about, kept, reports)
+    _end(told, fail_on, [kept.error, *failed] if kept.error is not None else failed)
+
+
+def _end(found: Audit, fail_on: str, failed: list[Error]) -> None:
+    """Raise what the exit status is about; what else went wrong is said before."""
+    try:
+        _judge(found, fail_on)
+    except FindingsStand as error:
+        failed.append(error)
+    except Incomplete as error:
+        failed = failed or [error]
+    if not failed:
+        return
+    for other in failed[:-1]:
+        Terminal().say(f"[bold red]Error:[/] {escaped(str(other))}")
+    raise failed[-1]
 
 
 def _list_rules(call: Context) -> None:
@@ -74,10 +113,14 @@ def _list_rules(call: Context) -> None:
         print_lines(call, rule_lines(RULES))
 
 
-def _judge(found: Audit, fail_on: str) -> None:
+def _level(fail_on: str) -> Severity | None:
     from replica_access.findings import SEVERITIES
 
-    level = next((severity for severity in SEVERITIES if severity == fail_on), None)
+    return next((severity for severity in SEVERITIES if severity == fail_on), None)
+
+
+def _judge(found: Audit, fail_on: str) -> None:
+    level = _level(fail_on)
     grave = found.at_or_above(level) if level is not None else ()
     unseen = f"{count(len(found.not_checked), 'thing')} could not be looked at"
     if grave:

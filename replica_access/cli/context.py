@@ -61,8 +61,7 @@ class Context:
 
     def print_json(self, name: str, document: Mapping[str, Any]) -> None:
         """Print the one JSON document of this call."""
-        values = {"schema": f"replica-access/{name}/1", **document}
-        sys.stdout.write(json.dumps(values, indent=2, default=str) + "\n")
+        sys.stdout.write(rendered_json(name, document))
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask, unless `yes` has been said.
@@ -76,3 +75,9 @@ class Context:
         if not typer.confirm(question, err=True):
             self.terminal.say("Nothing was changed.")
             raise typer.Exit(1)
+
+
+def rendered_json(name: str, document: Mapping[str, Any]) -> str:
+    """Return a JSON document as it is printed."""
+    values = {"schema": f"replica-access/{name}/1", **document}
+    return json.dumps(values, indent=2, default=str) + "\n"

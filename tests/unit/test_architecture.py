@@ -56,7 +56,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-USES = {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py", "auditing.py"}
+USES = {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py", "auditing.py", "reporting.py"}
 
 
 def part_of(path: Path) -> str:

@@ -1,0 +1,167 @@
+"""Where an audit goes: to standard output, and into files, in the formats that were asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from replica_access.cli.context import Context, rendered_json
+from replica_access.cli.running import count
+from replica_access.cli.terminal import escaped, plain
+from replica_access.errors import Error, UsageError
+
+if TYPE_CHECKING:  # whoever asks for help waits for none of these
+    from replica_access.findings import Audit
+    from replica_access.reporting import Difference, Kept, Report, Written
+
+FORMATS = ("table", "json", "csv", "sarif", "junit", "html")
+MOST_ALIKE = 8
+"""So many changes of one kind are told one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The reports that were asked for.
+
+    :param printed: the format of what goes to standard output.
+    :param files: the formats of those that go into files.
+    """
+
+    printed: str
+    files: tuple[tuple[str, Path], ...]
+
+
+def wanted(call: Context, asked: Sequence[str], out: Path | None) -> Wanted:
+    """Return which reports go where.
+
+    :param asked: each a format, or ``FORMAT=FILE``.
+    :param out: the file for the one that has none.
+    :raises UsageError: that makes no sense, or a file cannot be there; before an audit takes its time.
+    """
+    files: list[tuple[str, Path]] = []
+    printed: list[str] = []
+    for each in asked:
+        name, _, file = each.partition("=")
+        if name not in FORMATS:
+            raise UsageError(f"--report is {each}.", f"It is one of {', '.join(FORMATS)}, or such a FORMAT=FILE.")
+        if file:
+            files.append((name, Path(file)))
+        else:
+            printed.append(name)
+    if len(printed) > 1:
+        raise UsageError(
+            f"Reports {' and '.join(printed)} would both go to the same place.", "Say --report FORMAT=FILE for each."
+        )
+    if out is not None:
+        if not printed:
+            raise UsageError("--out FILE needs a --report FORMAT to write there.", "Or say --report FORMAT=FILE.")
+        files.append((printed.pop(), out))
+    if call.as_json and printed and printed[0] != "json":
+        raise UsageError("--format json and --report contradict each other.", "Say --report FORMAT=FILE.")
+    for _, path in files:
+        if not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}.", "Make it first.")
+    return Wanted(printed[0] if printed else "json" if call.as_json else "table", tuple(files))
+
+
+def deliver(call: Context, what: Report, found: Kept, reports: Wanted) -> list[Error]:
+    """Print and write the reports; return what kept some from being written."""
+    from replica_access import starter
+
+    if reports.printed == "table":
+        for line in table(call, what.audit, found):
+            call.print(line)
+    else:
+        sys.stdout.write(_text(call, what, found, reports.printed))
+    failed: list[Error] = []
+    for name, path in reports.files:
+        try:
+            starter.write(path, _text(call, what, found, name))
+        except Error as error:
+            failed.append(error)
+        else:
+            call.terminal.done(f"wrote {path}")
+    return failed
+
+
+def document(audit: Audit, found: Kept) -> dict[str, Any]:
+    """Return the JSON document: the audit, and what the history knows of it."""
+    from replica_access.cli import documents
+
+    audited = documents.audit_document(audit)
+    if found.since is not None:
+        for finding, each in zip(audited["findings"], audit.findings, strict=True):
+            finding["new"] = each.key in found.since.new
+    return {**audited, "history": _history(found)}
+
+
+def table(call: Context, audit: Audit, found: Kept) -> Iterable[str]:
+    """Yield an audit for people; nothing where nobody wants to hear that nothing was found."""
+    from replica_access.cli.audit_report import lines
+
+    if call.quiet and not audit.findings and not audit.not_checked:
+        return
+    yield from lines(audit, with_evidence=not call.quiet)
+    if found.since is not None and not call.quiet:
+        yield _since(found.since.number, found.since.at, found.since.differences)
+    if found.run is not None and call.verbose:
+        yield f"[dim]Recorded as run {found.run.number}, {found.run.hash}[/]"
+
+
+def difference_lines(changes: Sequence[Difference], *, every: bool) -> Iterable[str]:
+    """Yield a line a change; of many of one kind by one rule, some."""
+    colours = {"new": "red", "due": "red", "changed": "yellow", "unknown": "yellow", "accepted": "dim"}
+    for (turn, rule), found in groupby(changes, key=lambda each: (each.turn, each.rule)):
+        alike = list(found)
+        shown = alike if every or len(alike) <= MOST_ALIKE else alike[: MOST_ALIKE - 1]
+        for each in shown:
+            named = f" [dim]({escaped(rule)})[/]" if rule else ""
+            yield f"  [{colours.get(turn, 'green')}]{turn:<8}[/]  {escaped(each.sentence)}{named}"
+        if len(shown) < len(alike):
+            yield f"            … and {len(alike) - len(shown):,} more of {escaped(rule)}; -v shows each"
+
+
+def difference_documents(changes: Iterable[Difference]) -> list[dict[str, str | None]]:
+    return [
+        {
+            "turn": each.turn,
+            "severity": each.severity or None,
+            "rule": each.rule or None,
+            "sentence": each.sentence,
+        }
+        for each in changes
+    ]
+
+
+def _text(call: Context, what: Report, found: Kept, name: str) -> str:
+    from replica_access import reporting
+
+    if name == "json":
+        return rendered_json("audit", document(what.audit, found))
+    if name == "table":
+        return "".join(f"{plain(line)}\n" for line in table(call, what.audit, found))
+    return reporting.rendered(what, cast("Written", name))
+
+
+def _history(found: Kept) -> dict[str, Any] | None:
+    if found.run is None:
+        return None
+    since = found.since
+    return {
+        "run": found.run.number,
+        "hash": found.run.hash,
+        "since": None
+        if since is None
+        else {"run": since.number, "at": since.at, "changes": difference_documents(since.differences)},
+    }
+
+
+def _since(number: int, at: str, changes: Sequence[Difference]) -> str:
+    turns = [each.turn for each in changes]
+    counted = ", ".join(f"{turns.count(turn)} {turn}" for turn in dict.fromkeys(turns))
+    told = f"{count(len(changes), 'change')} ({counted}): replica-access audit diff" if changes else "no change"
+    return f"Since run {number} of {escaped(at)}: {told}"

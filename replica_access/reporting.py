@@ -1,0 +1,182 @@
+"""What becomes of an audit: it is recorded, compared with the one before, and written as reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from replica_access import __version__
+from replica_access.audit.difference import Difference, differences, new_since
+from replica_access.audit.reports.report import Report, Since
+from replica_access.audit.snapshot import Run, entries_of
+from replica_access.errors import Error, HistoryAltered, UsageError
+from replica_access.findings import Audit, RuleSummary, Severity
+from replica_access.hosting import PlainHosting, address_of
+
+if TYPE_CHECKING:  # SQLAlchemy takes its time to load, and not every audit is recorded
+    from replica_access.audit.history import History
+    from replica_access.spec import Spec
+
+__all__ = ["Difference", "Kept", "Report", "Run", "Since", "Span", "Written"]
+
+NO_HISTORY = "none"
+"""What is said instead of a place where no history is wanted."""
+
+Written = Literal["csv", "sarif", "junit", "html"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a history knows of an audit.
+
+    :param run: under which it was recorded; ``None`` where it was not.
+    :param since: the run before; ``None`` where there is none.
+    :param error: why it could not be recorded, or compared.
+    """
+
+    run: Run | None = None
+    since: Since | None = None
+    error: Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What changed between two runs."""
+
+    former: Run
+    latter: Run
+    differences: tuple[Difference, ...]
+
+
+def beside(spec_path: Path) -> Path:
+    """Return where the history of a spec is kept, where nothing else is said."""
+    return spec_path.with_name(f"{spec_path.stem}.history.db")
+
+
+def target(spec: Spec) -> str:
+    """Return what an audit of `spec` is about, as a history knows it: the primary, and the replicas if there are."""
+    if spec.primary.instance is not None:
+        replica = spec.replica.instance if spec.replica is not None else None
+        return " and ".join(filter(None, (spec.primary.instance, replica)))
+    hosting = PlainHosting(spec)
+    return " and ".join([address_of(hosting.primary()), *map(address_of, hosting.replicas().values())])
+
+
+def kept(audit: Audit, spec: Spec, where: str | Path, at: str) -> Kept:
+    """Record `audit`, and compare it with the run before; where that fails, the result says why: the audit stands."""
+    if where == NO_HISTORY:
+        return Kept()
+    from replica_access.audit.history import open_history
+
+    try:
+        history = open_history(where, target(spec), create=True)
+        run, delta = history.record(at, {"version": __version__, "summary": dict(audit.summary)}, entries_of(audit))
+        if run.number == 1:
+            return Kept(run)
+        former = history.run(run.number - 1)
+        new = new_since(history.entries(former.number).values(), audit) if delta.appeared else ()
+    except Error as error:
+        return Kept(error=error)
+    told = tuple(differences(delta.appeared, delta.gone))
+    return Kept(run, Since(former.number, former.at, told, frozenset(finding.key for finding in new)))
+
+
+def only_new(audit: Audit, found: Kept) -> Audit:
+    """Return the audit without the findings that the run before had; all of them are new where there is none."""
+    if found.since is None:
+        return audit
+    return replace(audit, findings=tuple(each for each in audit.findings if each.key in found.since.new))
+
+
+def report(
+    audit: Audit,
+    found: Kept,
+    spec: Spec,
+    spec_path: Path,
+    rules: tuple[RuleSummary, ...],
+    *,
+    at: str,
+    fail_on: Severity | None,
+) -> Report:
+    return Report(
+        audit,
+        target=target(spec),
+        spec=str(spec_path),
+        at=at,
+        version=__version__,
+        rules=rules,
+        fail_on=fail_on,
+        run=None if found.run is None else (found.run.number, found.run.hash),
+        since=found.since,
+    )
+
+
+def rendered(what: Report, how: Written) -> str:
+    """Return the report as the text of a file."""
+    from replica_access.audit.reports import as_csv, as_html, as_junit, as_sarif
+
+    formats: Mapping[Written, Callable[[Report], str]] = {
+        "csv": as_csv.render,
+        "sarif": as_sarif.render,
+        "junit": as_junit.render,
+        "html": as_html.render,
+    }
+    return formats[how](what)
+
+
+# --- the history by itself --------------------------------------------------------------------------------------------
+
+
+def runs(spec: Spec, where: str | Path) -> list[Run]:
+    """Return all runs, the oldest first.
+
+    :raises UsageError: there is no history.
+    """
+    return _open(spec, where).runs()
+
+
+def span(spec: Spec, where: str | Path, former: int | None, latter: int | None) -> Span:
+    """Return what changed between two runs: the last two, or one and the last, or any two.
+
+    :raises UsageError: there are no such runs.
+    """
+    history = _open(spec, where)
+    last = history.last()
+    if last is None or (former is None and last.number == 1):
+        raise UsageError(f"{history.name} has {'no run' if last is None else 'one run'} of {history.target}.", "")
+    first, second = sorted((former or last.number - 1, latter or last.number))
+    before, after = history.run(first), history.run(second)
+    delta = history.between(first, second)
+    return Span(before, after, tuple(differences(delta.appeared, delta.gone)))
+
+
+def verified(spec: Spec, where: str | Path, noted: str) -> tuple[int, str]:
+    """Check that the history is what the runs have written; return how many there are, and the last hash.
+
+    :param noted: a hash that was noted elsewhere, or its beginning; empty: none was.
+    :raises HistoryAltered: it is not.
+    """
+    history = _open(spec, where)
+    verdict = history.verify()
+    if verdict.broken is not None:
+        before = f"Runs 1 to {verdict.broken - 1} fit." if verdict.broken > 1 else "No run fits."
+        raise HistoryAltered(
+            f"Run {verdict.broken} in {history.name} does not fit: {verdict.why}.",
+            f"{before} Compare with a backup; whoever may write to it can have done this.",
+        )
+    if noted and not any(run.hash.startswith(noted.lower()) for run in history.runs()):
+        raise HistoryAltered(
+            f"No run in {history.name} has the hash {noted}.",
+            "The history was written anew, or cut short, since that was noted; or it is that of another target.",
+        )
+    return verdict.runs, verdict.hash
+
+
+def _open(spec: Spec, where: str | Path) -> History:
+    from replica_access.audit.history import open_history
+
+    if where == NO_HISTORY:
+        raise UsageError("--history is none.", "Name the file or the URL of one.")
+    return open_history(where, target(spec), create=False)
