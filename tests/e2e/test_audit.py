@@ -55,7 +55,7 @@ def key(finding: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def run_remedies(account: Account, findings: list[dict[str, Any]]) -> None:
-    """Run each remedy once: what lets a replica replay, what AWS has to do, our own commands, SQL.
+    """Run each remedy once: what lets a replica replay, what shuts people out, what `apply` does, SQL.
 
     A command that makes things as declared takes back what SQL did that is not declared, as the remedy says.
     """
@@ -71,7 +71,7 @@ def run_remedies(account: Account, findings: list[dict[str, Any]]) -> None:
 
 
 def _order(remedy: tuple[str, str]) -> tuple[int, str]:
-    beginnings = ("SELECT pg_wal_replay_resume", "aws ", "replica-access apply", "replica-access", "")
+    beginnings = ("SELECT pg_wal_replay_resume", "aws ", "replica-access access", "replica-access", "")
     return next(place for place, begin in enumerate(beginnings) if remedy[0].startswith(begin)), remedy[0]
 
 
@@ -177,4 +177,4 @@ def test_what_somebody_did_is_found_and_gone_once_the_remedies_have_been_run(tam
     run_remedies(tampered, [each for each in found["findings"] if key(each) in expected])
     tampered.sandbox.settle(PRIMARY)
     tampered.sandbox.settle(REPLICA)
-    assert not expected & keys(audit(tampered, "--fail-on", "medium", status=0))
+    assert not expected & keys(audit(tampered, status=0))
