@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from replica_access.catalog import Entry, Membership, Role
 from replica_access.model import Oid
+
+T = TypeVar("T")
 
 Kind = Literal[
     "database",
@@ -199,6 +201,21 @@ class Rights:
         """Return the columns of a relation that have an ACL of their own."""
         return self._columns.get((schema, relation), ())
 
+    def policies_of(self, schema: str, relation: str) -> tuple[Policy, ...]:
+        return self._policies.get((schema, relation), ())
+
+    def view(self, schema: str, name: str) -> View | None:
+        """Return a view that reads something, and did not come with the server."""
+        return self._views.get((schema, name))
+
+    @cached_property
+    def _policies(self) -> Mapping[tuple[str, str], tuple[Policy, ...]]:
+        return _grouped(self.policies, lambda policy: (policy.schema, policy.relation))
+
+    @cached_property
+    def _views(self) -> Mapping[tuple[str, str], View]:
+        return {(view.schema, view.name): view for view in self.views}
+
     @cached_property
     def _by_name(self) -> Mapping[str, Role]:
         return {role.name: role for role in self.roles.values()}
@@ -214,7 +231,11 @@ class Rights:
 
     @cached_property
     def _columns(self) -> Mapping[tuple[str, str], tuple[Objects, ...]]:
-        found: dict[tuple[str, str], list[Objects]] = {}
-        for columns in self.of_kind("column"):
-            found.setdefault((columns.schema, columns.relation), []).append(columns)
-        return {place: tuple(columns) for place, columns in found.items()}
+        return _grouped(self.of_kind("column"), lambda columns: (columns.schema, columns.relation))
+
+
+def _grouped(values: Iterable[T], place: Callable[[T], tuple[str, str]]) -> Mapping[tuple[str, str], tuple[T, ...]]:
+    found: dict[tuple[str, str], list[T]] = {}
+    for value in values:
+        found.setdefault(place(value), []).append(value)
+    return {where: tuple(several) for where, several in found.items()}

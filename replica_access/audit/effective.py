@@ -39,6 +39,25 @@ _CATALOG_WRITES = WRITES | {"TRUNCATE", "USAGE"}
 _OPTIONS_SINCE = 160000
 
 
+def is_closed(objects: Objects, privilege: str) -> bool:
+    """Return whether nobody but superusers has `privilege`, whatever the ACL says: to write to a system catalog."""
+    return objects.catalog and objects.kind != "column" and privilege in _CATALOG_WRITES
+
+
+def predefined_roles(kind: Kind, privilege: str) -> tuple[str, ...]:
+    """Return the predefined roles that hold `privilege` on all objects of that kind.
+
+    (aclchk.c: pg_class_aclmask_ext, object_aclmask_ext)
+    """
+    if kind in RELATIONS:
+        if privilege == "SELECT":
+            return ("pg_read_all_data",)
+        if privilege in WRITES:
+            return ("pg_write_all_data",)
+        return ("pg_maintain",) if privilege == "MAINTAIN" else ()
+    return ("pg_read_all_data", "pg_write_all_data") if (kind, privilege) == ("schema", "USAGE") else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """What has to be held beside a privilege on an object: CONNECT on its database, USAGE on its schema."""
@@ -98,11 +117,15 @@ class Access:
             return frozenset(self.rights.roles)
         return _closure(role, edges)
 
+    @property
+    def owner_inherits(self) -> bool:
+        """Whether the owner of the database has the privileges of pg_database_owner, whose one member it is."""
+        owner = self.rights.roles.get(self.rights.owner)
+        return self.rights.version >= _OPTIONS_SINCE or (owner is not None and owner.inherit)
+
     @cached_property
     def _inheriting(self) -> Mapping[Oid, tuple[Oid, ...]]:
-        owner = self.rights.roles.get(self.rights.owner)
-        by_options = self.rights.version >= _OPTIONS_SINCE
-        return self._edges(lambda m: m.inherit, with_owner=by_options or (owner is not None and owner.inherit))
+        return self._edges(lambda m: m.inherit, with_owner=self.owner_inherits)
 
     @cached_property
     def _setting(self) -> Mapping[Oid, tuple[Oid, ...]]:
@@ -132,21 +155,10 @@ class Access:
                 found[reached] = found.get(reached, 0) | bit
         return found | {PUBLIC: self._everybody}
 
-    def _of_predefined(self, *names: str) -> int:
-        found = (self.rights.role(name) for name in names)
-        return _union(self._reaching[role.oid] for role in found if role is not None)
-
     @cached_property
-    def _reading_all(self) -> int:
-        return self._of_predefined("pg_read_all_data")
-
-    @cached_property
-    def _writing_all(self) -> int:
-        return self._of_predefined("pg_write_all_data")
-
-    @cached_property
-    def _maintaining_all(self) -> int:
-        return self._of_predefined("pg_maintain")
+    def _reaching_by_name(self) -> Mapping[str, int]:
+        predefined = (role for role in self.rights.roles.values() if role.name.startswith("pg_"))
+        return {role.name: self._reaching[role.oid] for role in predefined}
 
     # --- privileges ----------------------------------------------------------------------------------------------
 
@@ -179,24 +191,15 @@ class Access:
         found = self._granted(objects.entries).get((privilege, grantable), 0)
         if grantable:
             found |= self._reaching[objects.owner]  # an owner may grant what it took from itself
-        elif objects.catalog and objects.kind != "column" and privilege in _CATALOG_WRITES:
+        elif is_closed(objects, privilege):
             found = 0
         else:
-            found |= self._by_predefined_role(objects.kind, privilege)
+            for predefined in predefined_roles(objects.kind, privilege):
+                found |= self._reaching_by_name.get(predefined, 0)
         if objects.kind == "column":
             relation = self.rights.relation(objects.schema, objects.relation)
             found |= 0 if relation is None else self._holding(relation, privilege, grantable)
         return found | self._superusers
-
-    def _by_predefined_role(self, kind: Kind, privilege: str) -> int:
-        """Return who holds it on all objects of that kind (aclchk.c: pg_class_aclmask_ext, object_aclmask_ext)."""
-        if kind in RELATIONS:
-            if privilege == "SELECT":
-                return self._reading_all
-            if privilege in WRITES:
-                return self._writing_all
-            return self._maintaining_all if privilege == "MAINTAIN" else 0
-        return self._reading_all | self._writing_all if (kind, privilege) == ("schema", "USAGE") else 0
 
     def _granted(self, entries: tuple[Entry, ...]) -> Mapping[tuple[str, bool], int]:
         """Return by privilege who has it by an ACL alone; every ACL is gone through once."""

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from random import Random
 from typing import Any
 
 import psycopg
@@ -18,12 +19,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from replica_access.audit.cut import cuts
 from replica_access.audit.effective import Access
+from replica_access.audit.paths import PathFinder
 from replica_access.model import Login, Secret
 from replica_access.postgres.audit_catalog import read_rights
 from replica_access.postgres.connect import connect
 from replica_access.postgres.statements import quoted
-from replica_access.rights import Kind, Objects, Rights
+from replica_access.rights import RELATIONS, Kind, Objects, Rights
 from replica_access.sandbox.rds_like import SUPERUSER
 from replica_access.sandbox.server import PostgresServer
 
@@ -40,7 +43,7 @@ PROFILES = {
 }
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 
-DATABASE = DATABASES[1]
+DATABASE = DATABASES[0]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,8 @@ def _grants(major: int, people: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _owners(people: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """An owner may have nothing left but the right to give it back to itself."""
+    for who in people:
+        yield (f"ALTER DATABASE {quoted(DATABASE)} OWNER TO {quoted(who)}", f"ALTER ROLE {quoted(who)} NOINHERIT")
     for what in _ITEMS:
         for who in people:
             owner = f"ALTER {what.replace('FOREIGN ', '')} OWNER TO {quoted(who)}"
@@ -167,12 +172,12 @@ def test_what_we_compute_is_what_the_server_says(site: Site) -> None:
 
 def check(site: Site, world: World, changes: tuple[str, ...], tenth: int) -> None:
     connection = site.superuser(DATABASE)
-    inside = next((found for found in world.databases if found.name == DATABASE), world.databases[0])
-    statements = [*building.shared(world, site.major), *building.inside(inside), *changes]
+    statements = [*building.shared(world, site.major), *building.inside(world.databases[0]), *changes]
     with connection.transaction(force_rollback=True):
         connection.execute(";\n".join(statements).encode())
         access = Access(read_rights(connection))
         assert differences(connection, access, site.major, tenth) == []
+        explain(connection, access, Random(tenth))  # noqa: S311
 
 
 def differences(connection: psycopg.Connection[Any], access: Access, major: int, tenth: int) -> list[str]:
@@ -199,17 +204,37 @@ def differences(connection: psycopg.Connection[Any], access: Access, major: int,
     return found
 
 
+def explain(connection: psycopg.Connection[Any], access: Access, chance: Random) -> None:
+    """There is a way wherever something is held, and the statements that are to end all ways do so on the server."""
+    finder = PathFinder(access)
+    people = [role for role in access.rights.roles.values() if role.oid >= 16384]
+    made = [objects for objects in access.rights.objects if objects.names and not objects.is_default]
+    reached = []
+    for _ in range(100):
+        role, objects = chance.choice(people).oid, chance.choice(made)
+        privilege, name = chance.choice(access.privileges(objects)), chance.choice(objects.names)
+        paths = finder.paths(role, objects, privilege)
+        assert bool(paths.held) == access.holds(role, objects, privilege)
+        assert bool(paths.found) == access.within_reach(role, objects, privilege)
+        if paths.found and privilege == access.privileges(objects)[0]:
+            reached.append((role, objects, privilege, name, paths))
+    for role, objects, privilege, name, paths in reached[:1]:
+        for cut in cuts(access.rights, paths, objects, name):
+            with connection.transaction(force_rollback=True):
+                connection.execute(";\n".join(cut.statements).encode())
+                after = Access(read_rights(connection))
+                place = Place("relation" if objects.kind in RELATIONS else objects.kind, objects.schema, name)
+                if objects.kind == "column":
+                    place = Place("column", objects.schema, objects.relation, name)
+                assert not after.within_reach(role, find(after.rights, place), privilege), (cut, paths)
+
+
 def role_name(access: Access, role: int) -> str:
     return access.rights.roles[role].name
 
 
 def holders(access: Access, asked: Asked) -> frozenset[int]:
     place, privilege, grantable = asked
-    if place.kind == "column":
-        relation = access.rights.relation(place.schema, place.name)
-        assert relation is not None, place
-        columns = [c for c in access.rights.columns_of(place.schema, place.name) if place.column in c.names]
-        return access.holders(columns[0] if columns else relation, privilege, grantable=grantable)
     return access.holders(find(access.rights, place), privilege, grantable=grantable)
 
 
@@ -217,8 +242,10 @@ _KINDS: dict[str, tuple[Kind, ...]] = {"routine": ("function", "procedure"), "ty
 
 
 def find(rights: Rights, place: Place) -> Objects:
-    if place.kind in {"relation", "sequence"}:
-        found = rights.relation(place.schema, place.name)
+    columns = rights.columns_of(place.schema, place.name) if place.kind == "column" else ()
+    alone = next((several for several in columns if place.column in several.names), None)
+    if place.kind in {"relation", "sequence", "column"}:
+        found = alone or rights.relation(place.schema, place.name)
     else:
         kinds: Any = _KINDS.get(place.kind, (place.kind,))
         found = next((o for kind in kinds if (o := rights.find(kind, place.name, place.schema))), None)
