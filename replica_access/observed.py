@@ -23,6 +23,7 @@ class Replication:
     :param system_identifier: its own.
     :param lag_ms: milliseconds between now and the last commit that was replayed; an idle primary makes it grow.
     :param paused: and `streaming`: ``None`` where the server does not tell.
+    :param apply_delay: ``recovery_min_apply_delay``: by how much it is behind on purpose.
     :param primary_system: the identifier of the primary; ``None`` where that could not be asked.
     :param caught_up: whether it has all that the primary had committed; ``None`` where nobody could tell.
     :param detail: what stands, in a sentence.
@@ -33,6 +34,7 @@ class Replication:
     lag_ms: float | None
     paused: bool | None
     streaming: bool | None
+    apply_delay: str = "0"
     primary_system: str | None = None
     caught_up: bool | None = None
     detail: str = ""

@@ -89,7 +89,9 @@ def _alone(standby: psycopg.Connection[Any], cluster: Cluster) -> Replication:
         row = ask(standby, "proof_replay")[0]
     except psycopg.Error as error:
         raise database_error(error, "Asking the replica how far it has replayed") from error
-    return Replication(cluster.in_recovery, cluster.system_identifier, row.lag_ms, row.paused, row.streaming)
+    return Replication(
+        cluster.in_recovery, cluster.system_identifier, row.lag_ms, row.paused, row.streaming, row.apply_delay
+    )
 
 
 def _beside(source: psycopg.Connection[Any], standby: psycopg.Connection[Any], alone: Replication) -> Replication:

@@ -150,7 +150,7 @@ def tls_required(login: Login, database: str) -> tuple[bool, str]:
     parameters.pop("sslnegotiation", None)
     plain = Login(login.server, parameters, login.database, Secret("not the password"))
     try:
-        connect(plain, database=database).close()
+        connect(plain, database=database, read_only=True).close()
     except ConnectionFailed as error:
         if _stopped_by_pg_hba(error):
             return True, "without TLS the server refuses"

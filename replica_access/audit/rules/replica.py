@@ -76,14 +76,18 @@ def _behind(facts: Facts) -> Iterator[Hit]:
     for server, replication in _replicas(facts):
         if not replication.in_recovery or replication.paused or replication.streaming is False:
             continue
+        delayed = replication.apply_delay not in {"0", "0ms"}
         same = replication.primary_system in {None, replication.system_identifier}
-        if replication.caught_up is False and same:
-            yield _about(
-                server.name, "is behind the primary, and does not catch up.",
+        if delayed:
+            remedy = "ALTER SYSTEM RESET recovery_min_apply_delay; SELECT pg_reload_conf();"
+            evidence = f"recovery_min_apply_delay is {replication.apply_delay}"
+            yield _about(server.name, "is behind the primary on purpose.", remedy, evidence)
+        elif replication.caught_up is False and same:
+            remedy = (
                 "SELECT pid, usename, query_start, query FROM pg_stat_activity"
-                " WHERE backend_xmin IS NOT NULL ORDER BY query_start; -- what holds replay up",
-                replication.detail,
-            )  # fmt: skip
+                " WHERE backend_xmin IS NOT NULL ORDER BY query_start; -- what holds replay up: end it, or wait"
+            )
+            yield _about(server.name, "is behind the primary, and does not catch up.", remedy, replication.detail)
 
 
 def _catalogs(facts: Facts) -> Iterator[Hit]:
