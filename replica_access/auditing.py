@@ -43,10 +43,15 @@ def audit(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Audi
 
     :param today: in UTC.
     """
+    return examine(spec, hosting, progress, today)[0]
+
+
+def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> tuple[Audit, Facts]:
+    """Do as `audit` does, and return beside it all that was seen."""
     progress.stage("looking at everything")
     facts = look(spec, hosting, progress, today)
     progress.stage("judging")
-    return judge(facts)
+    return judge(facts), facts
 
 
 @dataclass

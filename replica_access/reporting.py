@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from replica_access import __version__
-from replica_access.audit.difference import Difference, differences, new_since
+from replica_access.audit.difference import Difference, differences, in_order, new_since
+from replica_access.audit.facts import Facts
+from replica_access.audit.gains import gains
+from replica_access.audit.holdings import holdings
 from replica_access.audit.reports.report import Report, Since
-from replica_access.audit.snapshot import Run, entries_of
+from replica_access.audit.snapshot import Entry, Run, entries_of
 from replica_access.errors import Error, HistoryAltered, UsageError
 from replica_access.findings import Audit, RuleSummary, Severity
 from replica_access.hosting import PlainHosting, address_of
 
 if TYPE_CHECKING:  # SQLAlchemy takes its time to load, and not every audit is recorded
-    from replica_access.audit.history import History
+    from replica_access.audit.history import Delta, History
     from replica_access.spec import Spec
 
 __all__ = ["Difference", "Kept", "Report", "Run", "Since", "Span", "Written"]
@@ -64,23 +67,38 @@ def target(spec: Spec) -> str:
     return " and ".join([address_of(hosting.primary()), *map(address_of, hosting.replicas().values())])
 
 
-def kept(audit: Audit, spec: Spec, where: str | Path, at: str) -> Kept:
-    """Record `audit`, and compare it with the run before; where that fails, the result says why: the audit stands."""
+def kept(audit: Audit, facts: Facts, where: str | Path, at: str) -> Kept:
+    """Record `audit` and what the readers hold, and compare both with the run before.
+
+    Where that fails, the result says why: the audit stands.
+    """
     if where == NO_HISTORY:
         return Kept()
     from replica_access.audit.history import open_history
 
     try:
-        history = open_history(where, target(spec), create=True)
-        run, delta = history.record(at, {"version": __version__, "summary": dict(audit.summary)}, entries_of(audit))
+        history = open_history(where, target(facts.spec), create=True)
+        about = {"version": __version__, "summary": dict(audit.summary)}
+        run, delta = history.record(at, about, {**entries_of(audit), **_held(facts)})
         if run.number == 1:
             return Kept(run)
         former = history.run(run.number - 1)
         new = new_since(history.entries(former.number).values(), audit) if delta.appeared else ()
+        told = _told(history, delta)
     except Error as error:
         return Kept(error=error)
-    told = tuple(differences(delta.appeared, delta.gone))
     return Kept(run, Since(former.number, former.at, told, frozenset(finding.key for finding in new)))
+
+
+def _held(facts: Facts) -> dict[str, Entry]:
+    """Return what the readers of the spec hold in each database that was seen."""
+    readers = (*facts.spec.roles, *facts.spec.users)
+    return {digest: entry for realm in facts.realms for digest, entry in holdings(realm.rights, readers).items()}
+
+
+def _told(history: History, delta: Delta) -> tuple[Difference, ...]:
+    found = differences(delta.appeared, delta.gone)
+    return in_order([*found, *gains(delta.appeared, delta.gone, history.named)])
 
 
 def only_new(audit: Audit, found: Kept) -> Audit:
@@ -149,7 +167,7 @@ def span(spec: Spec, where: str | Path, former: int | None, latter: int | None) 
     first, second = sorted((former or last.number - 1, latter or last.number))
     before, after = history.run(first), history.run(second)
     delta = history.between(first, second)
-    return Span(before, after, tuple(differences(delta.appeared, delta.gone)))
+    return Span(before, after, _told(history, delta))
 
 
 def verified(spec: Spec, where: str | Path, noted: str) -> tuple[int, str]:

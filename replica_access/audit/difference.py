@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 from replica_access.audit.snapshot import Entry
 from replica_access.findings import SEVERITIES, Audit, Finding
 
-Turn = Literal["new", "due", "changed", "accepted", "gone", "unknown", "known"]
+Turn = Literal["new", "due", "gained", "changed", "accepted", "lost", "gone", "unknown", "known"]
 TURNS: tuple[Turn, ...] = get_args(Turn)
 """What has become of something, what matters most first: `due` is a finding whose acceptance has ended, `unknown` what
-could be looked at before, and `known` what can be looked at again."""
+could be looked at before, and `known` what can be looked at again; `gained` and `lost` is what a reader holds."""
 
 Key = tuple[str, ...]
 
@@ -32,10 +32,15 @@ class Difference:
 
 
 def differences(appeared: Iterable[Entry], gone: Iterable[Entry]) -> list[Difference]:
-    """Return what has become of each finding, the gravest turns first."""
+    """Return what has become of each finding, and of what could not be looked at."""
     before, after = _by_key(gone), _by_key(appeared)
-    found = [_told(before.get(key), after.get(key), latest) for key, latest in {**before, **after}.items()]
-    return sorted(found, key=lambda each: (TURNS.index(each.turn), _rank(each.severity), each.rule, each.sentence))
+    return [_told(before.get(key), after.get(key), latest) for key, latest in {**before, **after}.items()]
+
+
+def in_order(some: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Return them as people want to read them: what matters most first."""
+    order = sorted(some, key=lambda each: (TURNS.index(each.turn), _rank(each.severity), each.rule, each.sentence))
+    return tuple(order)
 
 
 def new_since(before: Iterable[Entry], audit: Audit) -> tuple[Finding, ...]:
@@ -45,7 +50,7 @@ def new_since(before: Iterable[Entry], audit: Audit) -> tuple[Finding, ...]:
 
 
 def _by_key(some: Iterable[Entry]) -> dict[Key, Entry]:
-    return {_key(entry): entry for entry in some}
+    return {_key(entry): entry for entry in some if entry.kind in {"finding", "accepted", "not checked"}}
 
 
 def _key(entry: Entry) -> Key:

@@ -8,11 +8,11 @@ moment become two links of the chain, one after the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Row, case, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +22,8 @@ from replica_access.audit.history_schema import MIGRATIONS, Migration, changes, 
 from replica_access.audit.history_store import Store
 from replica_access.audit.snapshot import Entry, EntryKind, Run, canonical, digest, link, state_of
 from replica_access.errors import UsageError
+
+T = TypeVar("T")
 
 NONE = "0" * 64
 """The hash before the first run."""
@@ -95,6 +97,15 @@ class History:
         """Return everything that the run of that number saw, by digest."""
         with self.store.reading() as connection:
             return _entries(connection, self.target, number)
+
+    def named(self, digests: Collection[str]) -> dict[str, Entry]:
+        """Return entries by their digests, each by an indexed look-up."""
+        found: dict[str, Entry] = {}
+        with self.store.reading() as connection:
+            for some in _portions(sorted(digests)):
+                rows = connection.execute(select(entries).where(entries.c.digest.in_(some)))
+                found |= {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in rows}
+        return found
 
     def between(self, former: int, latter: int) -> Delta:
         """Return what changed from one run to a later one; reads those in between, and nothing of what stayed."""
@@ -275,16 +286,16 @@ def _add(connection: Connection, run: int, delta: Delta) -> None:
     """Write the entries that no run has seen before, and what appeared and went in this one."""
     upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     insert_entry = upsert(entries).on_conflict_do_nothing()
-    for some in _portions({"digest": f.digest, "kind": f.kind, "content": f.content} for f in delta.appeared):
-        connection.execute(insert_entry, some)
-    rows = ({"run": run, "entry": entry.digest, "appeared": True} for entry in delta.appeared)
-    for some in _portions(rows):
-        connection.execute(insert(changes), some)
-    for some in _portions({"run": run, "entry": entry.digest, "appeared": False} for entry in delta.gone):
-        connection.execute(insert(changes), some)
+    for portion in _portions(delta.appeared):
+        connection.execute(insert_entry, [{"digest": e.digest, "kind": e.kind, "content": e.content} for e in portion])
+    for appeared, some in ((True, delta.appeared), (False, delta.gone)):
+        for portion in _portions(some):
+            connection.execute(
+                insert(changes), [{"run": run, "entry": each.digest, "appeared": appeared} for each in portion]
+            )
 
 
-def _portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def _portions(rows: Iterable[T]) -> Iterator[list[T]]:
     source = iter(rows)
     while portion := list(islice(source, _AT_ONCE)):
         yield portion

@@ -1,8 +1,8 @@
 """What one audit came to, as entries that can be stored, compared and hashed.
 
-An entry is one finding, one accepted finding or one thing that could not be looked at, as canonical JSON: sorted keys,
-ASCII, no blanks. Two runs that found the same have the same entries, byte by byte, on any machine; so a history stores
-each entry once, and of each run only what came and what went.
+An entry is one finding, one accepted finding, one thing that could not be looked at, or something that a reader holds
+(`holdings`), as canonical JSON: sorted keys, ASCII, no blanks. Two runs that found the same have the same entries, byte
+by byte, on any machine; so a history stores each entry once, and of each run only what came and what went.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from replica_access.findings import Audit
 
-EntryKind = Literal["finding", "accepted", "not checked"]
+EntryKind = Literal["finding", "accepted", "not checked", "seen", "access", "names"]
 
 
 @dataclass(frozen=True)

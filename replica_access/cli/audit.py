@@ -77,9 +77,9 @@ def audit(
         raise UsageError("--new-only compares with the run before, and --history is none.", "Leave one of them out.")
     spec = call.spec()
     began = datetime.now(UTC)
-    found = auditing.audit(spec, workflow.host(spec), call.terminal, began.date())
+    found, facts = auditing.examine(spec, workflow.host(spec), call.terminal, began.date())
     at = began.isoformat(timespec="seconds")
-    kept = reporting.kept(found, spec, where, at)
+    kept = reporting.kept(found, facts, where, at)
     call.terminal.close()
     told = reporting.only_new(found, kept) if new_only else found
     about = reporting.report(told, kept, spec, call.spec_path, auditing.RULES, at=at, fail_on=_level(fail_on))

@@ -84,7 +84,8 @@ def diff(
     """Say what changed between two runs, the last two where none is named.
 
     new: found, and was not. due: its acceptance has ended. changed: found, with something else about it. accepted: by
-    the spec. gone: no longer found. unknown, known: could not be looked at, or could again.
+    the spec. gone: no longer found. gained, lost: what a reader of the spec holds, by which way, and by whose grant.
+    unknown, known: could not be looked at, or could again.
     """
     from replica_access import reporting
 

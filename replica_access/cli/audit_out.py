@@ -114,7 +114,14 @@ def table(call: Context, audit: Audit, found: Kept) -> Iterable[str]:
 
 def difference_lines(changes: Sequence[Difference], *, every: bool) -> Iterable[str]:
     """Yield a line a change; of many of one kind by one rule, some."""
-    colours = {"new": "red", "due": "red", "changed": "yellow", "unknown": "yellow", "accepted": "dim"}
+    colours = {
+        "new": "red",
+        "due": "red",
+        "gained": "yellow",
+        "changed": "yellow",
+        "unknown": "yellow",
+        "accepted": "dim",
+    }
     for (turn, rule), found in groupby(changes, key=lambda each: (each.turn, each.rule)):
         alike = list(found)
         shown = alike if every or len(alike) <= MOST_ALIKE else alike[: MOST_ALIKE - 1]
@@ -122,7 +129,8 @@ def difference_lines(changes: Sequence[Difference], *, every: bool) -> Iterable[
             named = f" [dim]({escaped(rule)})[/]" if rule else ""
             yield f"  [{colours.get(turn, 'green')}]{turn:<8}[/]  {escaped(each.sentence)}{named}"
         if len(shown) < len(alike):
-            yield f"            … and {len(alike) - len(shown):,} more of {escaped(rule)}; -v shows each"
+            of = f" of {escaped(rule)}" if rule else ""
+            yield f"            … and {len(alike) - len(shown):,} more{of}; -v shows each"
 
 
 def difference_documents(changes: Iterable[Difference]) -> list[dict[str, str | None]]:

@@ -199,3 +199,20 @@ def test_findings_come_before_what_could_not_be_recorded(audited: Shop) -> None:
     only = audited.run("audit", "--fail-on", "never", "--history", "no.db")
     assert only.status == 1
     assert only.out
+
+
+def test_what_readers_gain_and_lose_is_told_with_the_way_and_the_grantor(audited: Shop) -> None:
+    audited.sql("SET ROLE app_owner; GRANT INSERT ON sales.orders TO readers; CREATE TABLE sales.more (); RESET ROLE")
+    audit(audited, status=None)
+    told = audited.run("audit", "diff").out
+    for sentence in (
+        "bi gained INSERT on table orders in sales, database shop through readers; granted by app_owner",
+        "bi gained SELECT on table more in sales, database shop through readers; granted by app_owner",
+        "readers gained INSERT on table orders in sales, database shop; granted by app_owner",
+    ):
+        assert sentence in told
+    audited.sql("SET ROLE app_owner; REVOKE INSERT ON sales.orders FROM readers; DROP TABLE sales.more; RESET ROLE")
+    audit(audited, status=None)
+    assert "bi lost INSERT on table orders in sales, database shop through readers" in audited.run("audit", "diff").out
+    assert audited.run("audit", "diff", "1", "3").out.splitlines()[1:] == ["  nothing has changed"]
+    assert audited.run("audit", "verify-history").status == 0

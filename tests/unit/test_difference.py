@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from replica_access.audit.difference import Difference, differences, new_since
+from replica_access.audit.difference import Difference, differences, in_order, new_since
 from replica_access.audit.snapshot import entries_of
 from replica_access.findings import Accepted, Audit, Finding, NotChecked
 
@@ -16,12 +16,13 @@ FOUND = Finding(
 NOTHING = Audit()
 
 
-def changed(before: Audit, after: Audit) -> list[Difference]:
+def changed(before: Audit, after: Audit) -> tuple[Difference, ...]:
     former, latter = entries_of(before), entries_of(after)
-    return differences(
+    found = differences(
         [entry for digest, entry in latter.items() if digest not in former],
         [entry for digest, entry in former.items() if digest not in latter],
     )
+    return in_order(found)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_each_turn_has_its_sentence(before: Audit, after: Audit, turn: str, sent
 
 
 def test_nothing_is_said_of_what_stayed() -> None:
-    assert changed(Audit((FOUND,)), Audit((FOUND,))) == []
+    assert changed(Audit((FOUND,)), Audit((FOUND,))) == ()
 
 
 def test_the_gravest_is_said_first() -> None:
