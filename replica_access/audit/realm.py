@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from replica_access.catalog import Entry, Role
 from replica_access.desired import Desired, Rule, wanted_columns
 from replica_access.model import Oid
 from replica_access.patterns import is_system_schema
-from replica_access.rights import RELATIONS, Objects, Rights
+from replica_access.rights import RELATIONS, SHARED, Kind, Objects, Rights
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -44,13 +45,17 @@ class Realm:
         return tuple(rule for rule in self.desired.rules.get(self.rights.database, ()) if rule.reader == name)
 
     @cached_property
+    def objects(self) -> tuple[Objects, ...]:
+        """All that is judged here: what databases share is so in the first realm alone."""
+        return tuple(objects for objects in self.rights.objects if self.first or objects.kind not in SHARED)
+
+    @cached_property
     def judged(self) -> tuple[Objects, ...]:
-        """What somebody has made: not what came with the server, nor, but for the first realm, what all share."""
+        """What somebody has made: not what came with the server."""
         return tuple(
             objects
-            for objects in self.rights.objects
-            if (self.first or objects.kind not in {"database", "tablespace", "parameter"})
-            and not (objects.installed and objects.is_default)
+            for objects in self.objects
+            if not (objects.installed and objects.is_default)
             and not objects.catalog
             and not is_system_schema(objects.schema)
             and not (objects.kind == "schema" and all(map(is_system_schema, objects.names)))
@@ -77,8 +82,19 @@ class Realm:
         if kind == "column":
             return frozenset({"SELECT"}) if wanted_columns(rules, objects.schema, objects.relation, [name]) else NOTHING
         if kind in {"function", "procedure", "type", "domain"}:
-            bare = name.partition("(")[0].strip('"').replace('""', '"')
-            wanted = any(rule.wants_routine(objects.schema, bare) for rule in rules)
+            wanted = any(rule.wants_routine(objects.schema, _bare(name, kind)) for rule in rules)
             needed = "EXECUTE" if kind in {"function", "procedure"} else "USAGE"
             return frozenset({needed}) if wanted else NOTHING
         return NOTHING
+
+
+def _bare(name: str, kind: Kind) -> str:
+    """Return the name alone: a routine is known by that, as SQL writes it, and the types of its arguments.
+
+    >>> _bare('"odd (""name"")"(integer)', "function"), _bare("plain(text)", "procedure"), _bare("odd(", "type")
+    ('odd ("name")', 'plain', 'odd(')
+    """
+    if kind not in {"function", "procedure"}:
+        return name
+    quoted = re.match(r'"((?:[^"]|"")*)"', name)
+    return quoted[1].replace('""', '"') if quoted else name.partition("(")[0]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
+import pytest
+
 from replica_access import auditing, workflow
 from replica_access.findings import Audit, Finding
 from replica_access.progress import SILENT
+from replica_access.sandbox.binaries import find_installations
 from replica_access.sandbox.server import PostgresServer
-from replica_access.spec import Spec
+from replica_access.spec import Spec, parse
 
 from .world import World
 
@@ -31,6 +34,9 @@ SABOTAGES: tuple[tuple[str, str, str, str], ...] = (
     ("excess-execute", "user", 'leasing."odd Name"()',
      """CREATE FUNCTION leasing."odd Name"() RETURNS int LANGUAGE sql AS 'SELECT 1';
      GRANT EXECUTE ON FUNCTION leasing."odd Name" TO :"user" """),
+    ("excess-execute", "reader", "pg_catalog.pg_read_file(text)",
+     'GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO :"reader"'),
+    ("excess-read", "user", "pg_catalog.pg_authid", 'GRANT SELECT ON pg_catalog.pg_authid TO :"user"'),
     ("excess-foreign", "reader", "elsewhere", 'GRANT USAGE ON FOREIGN SERVER elsewhere TO :"reader"'),
     ("excess-large-object", "reader", "424242",
      'SELECT lo_create(424242); GRANT UPDATE ON LARGE OBJECT 424242 TO :"reader"'),
@@ -62,6 +68,15 @@ SABOTAGES: tuple[tuple[str, str, str, str], ...] = (
     ("login-no-timeout", "user", "statement_timeout", 'ALTER ROLE :"user" SET statement_timeout = 0'),
     ("login-admin-option", "{migrator}", "reader", 'GRANT :"reader" TO :"migrator" WITH ADMIN OPTION'),
 )  # fmt: skip
+
+FOUND = find_installations()
+NEWEST = pytest.mark.parametrize(
+    "installation",
+    ([each for each in FOUND if each.tls] or FOUND)[-1:],
+    ids=lambda each: f"pg{each.major}",
+    indirect=True,
+)
+"""For what is the same in every major: the newest that has TLS will do."""
 
 Key = tuple[str, str, str]
 
@@ -124,3 +139,46 @@ def test_every_rule_finds_what_was_done_and_its_remedy_undoes_it(world: World, p
 def _is_of(world: World, finding: Finding) -> bool:
     """Whether a finding is about this world: the server has databases of others too."""
     return finding.database in {None, world.database} and "postgres" not in finding.object
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+def test_what_the_spec_names_and_nobody_will_get(world: World) -> None:
+    """What is not there yet, what no reader reads, and what the next migration makes."""
+    creators = f'["{world.app_owner}"]'
+    databases = f'["{world.database}", "not_yet"]'
+    spec = world.spec(schemas='["leasing"]', creators=creators, databases=databases)
+    world.apply(spec)
+    found = {key(each): each for each in audit(world, spec).findings if each.family == "lack"}
+    future = ("lack-future", world.reader, f"leasing by {world.migrator}")
+    assert future in found
+    assert ("lack-pending", "database not_yet", "") in found
+    assert ("lack-unseen", "readers", '"Odd.Schema ""x"""') in found
+    assert ("lack-unseen", "readers", "vault") not in found  # somebody has said that nobody should
+    world.primary.psql(found[future].remedy, dbname=world.database)
+    assert future not in set(map(key, audit(world, spec).findings))
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["rds"], indirect=True)
+def test_what_the_admin_may_not_grant_is_said_with_who_may(world: World) -> None:
+    world.apply()
+    world.sabotage("CREATE TABLE leasing.of_the_superuser ()")
+    blocked = [each for each in audit(world).findings if each.rule == "lack-blocked"]
+    assert [each.remedy for each in blocked if "GRANT" in each.remedy]
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+def test_a_finding_that_is_meant_is_accepted_and_one_that_is_not_found_any_more_is_said(world: World) -> None:
+    world.apply()
+    world.sabotage('GRANT INSERT ON leasing.lease TO :"reader"')
+    entry = '[[accepted]]\nrule = "excess-write"\nsubject = "{}"\nobject = "leasing.*"\nreason = "a test"\n'
+    spec = parse(world.spec_text() + entry.format(world.reader))
+    told = audit(world, spec)
+    assert [each.finding.object for each in told.accepted] == ["leasing.lease"]
+    assert "excess-write" not in {each.rule for each in told.findings}
+    world.sabotage('REVOKE INSERT ON leasing.lease FROM :"reader"')
+    after = audit(world, spec)
+    if not after.not_checked:
+        assert "accepted-stale" in {each.rule for each in after.findings}

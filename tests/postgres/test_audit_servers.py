@@ -10,23 +10,15 @@ from ipaddress import ip_network
 import pytest
 
 from replica_access.findings import Finding
-from replica_access.sandbox.binaries import find_installations
 from replica_access.sandbox.hba import hba_lines
 from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import Spec
 
-from .test_audit_rules import audit, key
+from .test_audit_rules import NEWEST, audit, key
 from .world import World
 
-FOUND = find_installations()
-NEWEST = ([each for each in FOUND if each.tls] or FOUND)[-1:]
-"""What is read here is the same in every major; the newest that has TLS will do."""
-
-pytestmark = [
-    pytest.mark.parametrize("admin", ["superuser"], indirect=True),
-    pytest.mark.parametrize("installation", NEWEST, ids=lambda each: f"pg{each.major}", indirect=True),
-]
+pytestmark = [pytest.mark.parametrize("admin", ["superuser"], indirect=True), NEWEST]
 
 
 def spec_with(world: World, server: PostgresServer, **replaced: str) -> Spec:

@@ -56,7 +56,7 @@ def class_of(objects: Objects, privilege: str) -> str:
 def _beyond(which: str, facts: Facts) -> Iterator[Hit]:
     """Yield, of what readers were granted, what the spec does not give them and is of the class `which`."""
     for realm in facts.realms:
-        for objects in realm.judged:
+        for objects in realm.objects:
             by_reader: dict[Oid, list[Entry]] = {}
             for entry in realm.granted(objects):
                 if class_of(objects, entry.privilege) == which:
@@ -109,7 +109,7 @@ def _hits(realm: Realm, objects: Objects, names: list[str], entries: Iterable[En
 
 def _grant_option(facts: Facts) -> Iterator[Hit]:
     for realm in facts.realms:
-        for objects in realm.judged:
+        for objects in realm.objects:
             for entry in realm.granted(objects):
                 if not entry.grantable:
                     continue
