@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry
-from replica_access.model import PUBLIC
+from replica_access.model import PUBLIC, Oid
 from replica_access.names import shown, written
 from replica_access.rights import Kind, Objects, Rights
 
@@ -56,20 +56,20 @@ def groups(objects: Objects, names: Iterable[str]) -> Iterator[tuple[str, list[s
         yield f"{len(found):,} {plural}{where}", found
 
 
-def revoke(rights: Rights, objects: Objects, names: Iterable[str], entries: Iterable[Entry]) -> str:
-    """Return the statements that take `entries` away, as their grantors, whatever depends on them included.
-
-    Where an entry has been passed on by who has it, the REVOKE cascades.
-    """
-    lines = []
+def revoke(rights: Rights, objects: Objects, names: Collection[str], entries: Iterable[Entry]) -> str:
+    """Return the statements that take `entries` away, as their grantors; where one was passed on, with CASCADE."""
+    alike: dict[tuple[Oid, Oid, bool], list[Entry]] = {}
     for entry in entries:
         passed_on = any(e.grantor == entry.grantee and e.privilege == entry.privilege for e in objects.entries)
-        cascade = " CASCADE" if passed_on and entry.grantee != objects.owner else ""
-        who = "PUBLIC" if entry.grantee == PUBLIC else identifier(rights.roles[entry.grantee].name)
+        alike.setdefault((entry.grantee, entry.grantor, passed_on and entry.grantee != objects.owner), []).append(entry)
+    lines = []
+    for (grantee, _, cascades), some in alike.items():
+        who = "PUBLIC" if grantee == PUBLIC else identifier(rights.roles[grantee].name)
         for name in names:
             column = f" ({identifier(name)})" if objects.kind == "column" else ""
-            statement = f"REVOKE {entry.privilege}{column} ON {on(objects, name)} FROM {who}{cascade};"
-            lines.append(as_grantor(rights, objects, entry, statement))
+            privileges = ", ".join(f"{privilege}{column}" for privilege in dict.fromkeys(e.privilege for e in some))
+            statement = f"REVOKE {privileges} ON {on(objects, name)} FROM {who}{' CASCADE' if cascades else ''};"
+            lines.append(as_grantor(rights, objects, some[0], statement))
     return "\n".join(lines)
 
 

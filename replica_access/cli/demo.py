@@ -56,6 +56,7 @@ class Stage:
         self.call = call
         self.directory = directory
         self.sandbox = directory / "sandbox"
+        self.spec = directory / "replica-access.toml"
         self._number = 0
 
     def title(self, text: str) -> None:
@@ -65,16 +66,17 @@ class Stage:
     def say(self, text: str) -> None:
         self.call.print(text)
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, status: int = 0) -> None:
         """Run a command of this program, as a person would, and show it.
 
-        :raises Error: it failed.
+        :param status: which it has to end with.
+        :raises Error: it ended with another.
         """
         self.say(f"[cyan]$ replica-access {escaped(shlex.join(arguments))}[/]")
         sys.stdout.flush()
         command = [sys.executable, "-m", "replica_access", *arguments]
         ended = subprocess.run(command, cwd=self.directory, check=False)
-        if ended.returncode != 0:
+        if ended.returncode != status:
             raise Error(f"`replica-access {arguments[0]}` ended with {ended.returncode}.", "Its output is above.")
 
 
@@ -118,7 +120,7 @@ def _play(stage: Stage) -> None:
     for creator, sql in (("migrator", scene.NEW_TABLE), ("app_owner", scene.NEW_SCHEMA)):
         stage.say(f"[dim]{creator}, on the primary:[/] {escaped(sql)}")
         scene.as_creator(stage.sandbox, creator, sql)
-    spec = load(stage.directory / "replica-access.toml")
+    spec = load(stage.spec)
     hosting = workflow.host(spec)
     reader = workflow.wait_and_log_in(spec, hosting, "bi", stage.call.terminal)
     stage.call.terminal.close()
@@ -128,3 +130,17 @@ def _play(stage: Stage) -> None:
 
     stage.title("From an address that no rule allows")
     stage.say(f"[green]✓[/] refused, as it should be: {escaped(scene.refusal_from_elsewhere(reader))}")
+
+    stage.title("Audit: who can do what, and is it what was declared")
+    stage.run("audit")
+
+    stage.title("Months later: three people were helpful")
+    declared = stage.spec.read_bytes()
+    stage.run("access", "allow", scene.SUPPLIER, "--note", "a supplier, for a day", "--yes")
+    stage.say("[dim]somebody takes that out of the spec again, and thinks that it is done[/]")
+    stage.spec.write_bytes(declared)
+    stage.say(f"[dim]app_owner, on the primary:[/] {escaped(scene.BY_A_CREATOR)}")
+    scene.as_creator(stage.sandbox, "app_owner", scene.BY_A_CREATOR)
+    stage.say(f"[dim]a superuser, on the primary:[/] {escaped(scene.BY_A_SUPERUSER)}")
+    scene.as_superuser(stage.sandbox, scene.BY_A_SUPERUSER)
+    stage.run("audit", "--new-only", status=3)

@@ -19,6 +19,9 @@ NEW_SCHEMA = (
     "CREATE SCHEMA energy;"
     " CREATE TABLE energy.readings AS SELECT n AS meter, n * 7.5 AS kwh FROM generate_series(1, 3) n;"
 )
+BY_A_CREATOR = "GRANT INSERT, DELETE ON accounting.payments TO analytics;"
+BY_A_SUPERUSER = "GRANT pg_write_all_data TO bi;"
+SUPPLIER = "198.51.100.7/32"
 READS = ("SELECT finding FROM leasing.inspections", "SELECT sum(kwh) FROM energy.readings")
 
 
@@ -29,6 +32,14 @@ def as_creator(directory: Path, creator: str, sql: str) -> None:
     """
     server = PostgresServer.open(directory / "instances" / PRIMARY)
     server.psql(f'SET SESSION AUTHORIZATION :"creator"; {sql}', dbname=DATABASE, variables={"creator": creator})
+
+
+def as_superuser(directory: Path, sql: str) -> None:
+    """Run `sql` on the primary as whoever keeps the server would.
+
+    :raises DatabaseError: the server refused.
+    """
+    PostgresServer.open(directory / "instances" / PRIMARY).psql(sql, dbname=DATABASE)
 
 
 def read(login: Login, query: str) -> str:
