@@ -91,7 +91,7 @@ def provision(spec: Spec, account: Account) -> Policy:
 
 
 def audit(spec: Spec, account: Account) -> Policy:
-    """Return what `check`, `plan`, `verify` and `access list` need: nothing that changes anything.
+    """Return what `check`, `plan`, `verify`, `audit` and `access list` need: nothing that changes anything.
 
     :raises UsageError: it is longer than IAM takes.
     """

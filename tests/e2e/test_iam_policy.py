@@ -67,7 +67,7 @@ def whole_runs(account: Account) -> Heard:
         done(run("access", "allow", "203.0.113.9/32", "--yes"))
         done(run("access", "deny", "203.0.113.9/32", "--yes"))
     with listening(account, heard.changing, heard.looking):
-        for command in (["check"], ["plan"], ["verify"], ["access", "list"]):
+        for command in (["check"], ["plan"], ["verify"], ["audit"], ["access", "list"]):
             done(run(*command))
         secrets.delete_secret(SecretId="prod-db/master", RecoveryWindowInDays=7)
         assert "scheduled for deletion" in str(run("check"))
