@@ -111,7 +111,7 @@ def only_new(audit: Audit, found: Kept) -> Audit:
 def report(
     audit: Audit,
     found: Kept,
-    spec: Spec,
+    facts: Facts,
     spec_path: Path,
     rules: tuple[RuleSummary, ...],
     *,
@@ -120,7 +120,7 @@ def report(
 ) -> Report:
     return Report(
         audit,
-        target=target(spec),
+        target=target(facts.spec),
         spec=str(spec_path),
         at=at,
         version=__version__,
@@ -128,6 +128,7 @@ def report(
         fail_on=fail_on,
         run=None if found.run is None else (found.run.number, found.run.hash),
         since=found.since,
+        realms=facts.realms,
     )
 
 

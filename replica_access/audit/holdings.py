@@ -78,23 +78,24 @@ def _ways(access: Access, role: Oid, objects: Objects) -> set[tuple[str, str, st
     ways: set[tuple[str, str, str]] = set()
     for entry in objects.entries:
         if entry.grantee in mine or entry.grantee == PUBLIC:
-            through = "" if entry.grantee == role else _named(rights, entry.grantee)
-            by = "" if entry.grantee == objects.owner else _named(rights, entry.grantor)
+            through = "" if entry.grantee == role else named(rights, entry.grantee)
+            by = "" if entry.grantee == objects.owner else named(rights, entry.grantor)
             ways.add((entry.privilege, through, by))
     told = {privilege for privilege, _, _ in ways}
     if objects.kind != "column":  # what one holds of the whole relation is said of the relation
         for privilege in access.of(role, objects) - told:
-            ways.add((privilege, _predefined(objects.kind, privilege), ""))
+            ways.add((privilege, predefined_for(objects.kind, privilege), ""))
     return ways
 
 
-def _named(rights: Rights, oid: Oid) -> str:
+def named(rights: Rights, oid: Oid) -> str:
+    """Return the name of a role, or PUBLIC, as people read it."""
     if oid == PUBLIC:
         return "PUBLIC"
     return shown(rights.roles[oid].name) if oid in rights.roles else f"role {oid}"
 
 
-def _predefined(kind: Kind, privilege: str) -> str:
+def predefined_for(kind: Kind, privilege: str) -> str:
     """Return the role that gives `privilege` on everything, where no ACL does."""
     if privilege in WRITES:
         return "pg_write_all_data"
@@ -105,7 +106,7 @@ def _predefined(kind: Kind, privilege: str) -> str:
 
 def _portions(objects: Objects) -> Iterator[Entry]:
     portion: list[str] = []
-    for name in sorted(_name(objects, name) for name in objects.names):
+    for name in sorted(displayed(objects, name) for name in objects.names):
         portion.append(name)
         if sha256(name.encode("utf-8", "surrogatepass")).digest()[0] % _PORTION == 0:
             yield Entry("names", canonical({"names": portion}))
@@ -114,7 +115,8 @@ def _portions(objects: Objects) -> Iterator[Entry]:
         yield Entry("names", canonical({"names": portion}))
 
 
-def _name(objects: Objects, name: str) -> str:
+def displayed(objects: Objects, name: str) -> str:
+    """Return the name of one of `objects` within its schema."""
     if objects.kind in {"function", "procedure"}:
         return written(name)
     return f"{shown(objects.relation)}.{shown(name)}" if objects.relation else shown(name)

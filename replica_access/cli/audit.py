@@ -82,7 +82,7 @@ def audit(
     kept = reporting.kept(found, facts, where, at)
     call.terminal.close()
     told = reporting.only_new(found, kept) if new_only else found
-    about = reporting.report(told, kept, spec, call.spec_path, auditing.RULES, at=at, fail_on=_level(fail_on))
+    about = reporting.report(told, kept, facts, call.spec_path, auditing.RULES, at=at, fail_on=_level(fail_on))
     failed = audit_out.deliver(call, about, kept, reports)
     _end(told, fail_on, [kept.error, *failed] if kept.error is not None else failed)
 

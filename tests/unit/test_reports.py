@@ -225,7 +225,7 @@ def test_junit_is_xml_with_the_structure_of_the_harmless(report: Report) -> None
 class Page(HTMLParser):
     """The tags of a page with the names of their attributes, and its text by element."""
 
-    VOID = frozenset({"meta", "input"})
+    VOID = frozenset({"meta", "input", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

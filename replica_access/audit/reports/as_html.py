@@ -7,8 +7,6 @@ end its element, and the page's own policy lets no other script or style run and
 
 from __future__ import annotations
 
-import html
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -16,6 +14,9 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from replica_access.audit.matrix import Matrix, matrix
+from replica_access.audit.reports import html_matrix
+from replica_access.audit.reports.html_text import data, text
 from replica_access.audit.reports.report import Report, Since
 from replica_access.findings import SEVERITIES, Accepted, Finding
 
@@ -31,6 +32,7 @@ def render(report: Report) -> str:
         " base-uri 'none'; form-action 'none'"
     )
     title = f"Audit of {report.target}"
+    access = matrix(report.realms)
     return "\n".join([
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -43,27 +45,12 @@ def render(report: Report) -> str:
         f"<style>{style}</style>",
         '<a class="skip" href="#findings">To the findings</a>',
         f"<header>{_head(report, title)}</header>",
-        f"<main>{''.join(_sections(report))}</main>",
-        f'<script type="application/json" id="data">{data(_document(report))}</script>',
+        f"<main>{''.join(_sections(report, access))}</main>",
+        f'<script type="application/json" id="data">{data(_document(report, access))}</script>',
         f"<script>{script}</script>",
         "</html>",
         "",
     ])  # fmt: skip
-
-
-def text(value: str) -> str:
-    """Return `value` so that it is that text anywhere in the page, in an attribute too."""
-    return html.escape(value.encode("utf-8", "backslashreplace").decode(), quote=True)
-
-
-def data(document: Any) -> str:
-    """Return JSON that no HTML parser takes for anything else: it has neither ``<`` nor ``>`` nor ``&``.
-
-    >>> data({"name": "</script><!--"})
-    '{"name": "\\\\u003c/script\\\\u003e\\\\u003c!--"}'
-    """
-    encoded = json.dumps(document, ensure_ascii=True)
-    return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _asset(name: str) -> str:
@@ -75,14 +62,14 @@ def _source(code: str) -> str:
     return f"sha256-{b64encode(sha256(code.encode()).digest()).decode()}"
 
 
-def _document(report: Report) -> dict[str, Any]:
+def _document(report: Report, access: Matrix) -> dict[str, Any]:
     """Return what the script reads: the findings in the order of their rows, the accepted ones last."""
     rows = [{"state": "new" if report.is_new(each) else "open", **asdict(each)} for each in report.audit.findings]
     rows += [
         {"state": "accepted", **asdict(each.finding), "reason": each.reason, "until": each.until}
         for each in report.audit.accepted
     ]
-    return {"target": report.target, "at": report.at, "rows": rows}
+    return {"target": report.target, "at": report.at, "rows": rows, "access": html_matrix.document(access)}
 
 
 # --- the parts of the page --------------------------------------------------------------------------------------------
@@ -98,12 +85,13 @@ def _head(report: Report, title: str) -> str:
     return lines
 
 
-def _sections(report: Report) -> Iterable[str]:
+def _sections(report: Report, access: Matrix) -> Iterable[str]:
     yield _summary(report)
     yield _not_checked(report)
     if report.since is not None:
         yield _since(report.since)
     yield _findings(report)
+    yield html_matrix.section(access)
     yield _rules(report)
 
 

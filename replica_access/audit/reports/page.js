@@ -1,8 +1,10 @@
 "use strict";
 (() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+
   const form = document.getElementById("filters");
   if (form) {
-    const found = JSON.parse(document.getElementById("data").textContent).rows;
+    const found = data.rows;
     const rows = document.querySelector(".findings tbody").rows;
     const texts = found.map((each) => Object.values(each).join("\n").toLowerCase());
     const { text, severity, rule, server, state, count } = form.elements;
@@ -43,6 +45,59 @@
     });
     form.hidden = false;
     filter();
+  }
+
+  // --- roles by schemas: a cell opens the objects and the ways behind it ---
+  const element = (name, said, ...children) => {
+    const made = document.createElement(name);
+    if (said) made.textContent = said;
+    made.append(...children);
+    return made;
+  };
+
+  const way = (through, by) =>
+    [through && `through ${through}`, by && `granted by ${by}`].filter(Boolean).join(", ") || "as owner";
+
+  const held = ([kind, list, total, privileges, through, by]) => {
+    const names = data.access.names[list];
+    const more = total > names.length ? ` … and ${(total - names.length).toLocaleString("en")} more` : "";
+    const objects = element("details", "", element("summary", `${total.toLocaleString("en")} × ${kind}`));
+    objects.append(element("p", names.join(", ") + more));
+    return element("tr", "", element("td", privileges), element("td", way(through, by)), element("td", "", objects));
+  };
+
+  const dialog = element("dialog");
+  const show = (cell) => {
+    const head = element("tr", "", ...["Privileges", "Way", "On"].map((name) => element("th", name)));
+    const close = element("button", "Close");
+    close.type = "button";
+    close.addEventListener("click", () => dialog.close());
+    const parts = [element("h3", `${cell.role} in ${cell.place}`)];
+    if (cell.closed.length) {
+      parts.push(element("p", `Of no use as it is: ${cell.role} lacks ${cell.closed.join(" and ")}.`));
+    }
+    parts.push(element("table", "", element("thead", "", head), element("tbody", "", ...cell.held.map(held))), close);
+    dialog.replaceChildren(...parts);
+    dialog.showModal();
+  };
+
+  const roles = document.getElementById("roles");
+  if (roles) {
+    document.body.append(dialog);
+    const table = document.querySelector(".matrix");
+    table.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-cell]");
+      if (button) show(data.access.cells[Number(button.dataset.cell)]);
+    });
+    const { role } = roles.elements;
+    roles.addEventListener("input", () => {
+      const wanted = role.value.toLowerCase();
+      for (const row of table.tBodies[0].rows) {
+        row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+      }
+    });
+    roles.addEventListener("submit", (event) => event.preventDefault());
+    roles.hidden = false;
   }
 
   // Paper cannot be clicked: what is folded is printed open, and folded again afterwards.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from replica_access.audit.difference import Difference
+from replica_access.audit.realm import Realm
 from replica_access.findings import SEVERITIES, Audit, Finding, RuleSummary, Severity
 
 
@@ -35,6 +36,7 @@ class Report:
     :param fail_on: the least grave severity that fails a run; ``None`` where none does.
     :param run: the number and the hash by which the history knows it; ``None`` where it was not recorded.
     :param since: the run before; ``None`` where there is none.
+    :param realms: the databases that were looked into.
     """
 
     audit: Audit
@@ -46,6 +48,7 @@ class Report:
     fail_on: Severity | None = "high"
     run: tuple[int, str] | None = None
     since: Since | None = None
+    realms: tuple[Realm, ...] = ()
 
     @cached_property
     def all_rules(self) -> tuple[RuleSummary, ...]:

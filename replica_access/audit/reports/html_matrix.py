@@ -1,0 +1,75 @@
+"""The roles by schemas of the page: a table that says what it comes to, and behind each cell objects and ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replica_access.audit.matrix import Cell, Matrix
+from replica_access.audit.reports.html_text import text
+
+Place = tuple[str, str]
+
+
+def section(matrix: Matrix) -> str:
+    """Return the table; empty where nobody holds anything."""
+    if not matrix.cells:
+        return ""
+    places = list(matrix.relations)
+    heads = "".join(
+        f'<th scope="col"><span>{text(database)}</span><br>{text(schema)}<br>'
+        f"<small>{matrix.relations[database, schema]:,} relations</small></th>"
+        for database, schema in places
+    )
+    numbers = {key: number for number, key in enumerate(matrix.cells)}
+    rows = "".join(_row(matrix, role, places, numbers) for role in matrix.roles)
+    superusers = f" Superusers may do everything: {text(', '.join(matrix.superusers))}." if matrix.superusers else ""
+    return (
+        '<section id="access" aria-labelledby="h-access"><h2 id="h-access">Who holds what</h2>'
+        "<p>r reads, w writes, c creates or keeps up, x runs; the number is of relations that can be read. Open a cell "
+        f"for the objects and the ways. What everybody holds is in the row of PUBLIC alone.{superusers}</p>"
+        '<form id="roles" hidden role="search" aria-label="Filter the roles">'
+        '<label>Role <input type="search" name="role" autocomplete="off"></label></form>'
+        '<div class="scroll" role="region" aria-labelledby="h-access" tabindex="0"><table class="matrix">'
+        f'<thead><tr><th scope="col">Role</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def document(matrix: Matrix) -> dict[str, Any]:
+    """Return what the script shows of a cell, each list of names once."""
+    lists: dict[tuple[str, ...], int] = {}
+    cells = [_cell(cell, lists) for cell in matrix.cells.values()]
+    return {"cells": cells, "names": list(lists)}
+
+
+def _cell(cell: Cell, lists: dict[tuple[str, ...], int]) -> dict[str, Any]:
+    return {
+        "role": cell.role,
+        "place": " / ".join(cell.place),
+        "closed": cell.closed,
+        "held": [
+            [
+                each.kind,
+                lists.setdefault(each.names, len(lists)),
+                each.total,
+                ", ".join(each.privileges),
+                each.through,
+                each.by,
+            ]
+            for each in cell.held
+        ],
+    }
+
+
+def _row(matrix: Matrix, role: str, places: list[Place], numbers: dict[tuple[str, Place], int]) -> str:
+    cells = "".join(_shown(matrix.cells.get((role, place)), numbers.get((role, place), -1)) for place in places)
+    return f'<tr><th scope="row">{text(role)}</th>{cells}</tr>'
+
+
+def _shown(cell: Cell | None, number: int) -> str:
+    if cell is None:
+        return "<td></td>"
+    about = f"{cell.letters or '·'} {cell.readable:,}" if cell.readable else cell.letters or "·"
+    closed = f" <small>without {text(' and '.join(cell.closed))}</small>" if cell.closed else ""
+    marks = " writes" if "w" in cell.letters else ""
+    shut = " closed" if cell.closed else ""
+    return f'<td class="cell{marks}{shut}"><button type="button" data-cell="{number}">{about}</button>{closed}</td>'
