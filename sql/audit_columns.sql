@@ -1,4 +1,4 @@
--- Columns with an ACL of their own, those of one relation with one ACL in one row.
+-- Columns with an ACL of their own, those of one relation with one ACL in one row. `only`: of none but these.
 SELECT 'column' AS kind,
        n.nspname AS schema,
        c.relname AS relation,
@@ -19,6 +19,7 @@ SELECT 'column' AS kind,
           FROM pg_catalog.pg_attribute t
          WHERE t.attacl IS NOT NULL
            AND NOT t.attisdropped
+           AND (%(only)s::oid[] IS NULL OR t.attrelid = ANY (%(only)s::oid[]))
          GROUP BY t.attrelid, t.attacl) AS g
   JOIN pg_catalog.pg_class c ON c.oid = g.relation
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

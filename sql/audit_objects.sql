@@ -1,6 +1,7 @@
 -- All else in this database that has an ACL, those that are alike in what decides who may do what with them in one row.
 -- What the server itself came with, and has the ACL that PostgreSQL takes for none, is counted and not named. An array
--- has the privileges of what it is made of, the row type of a table those that nobody changes.
+-- has the privileges of what it is made of, the row type of a table those that nobody changes. `only`: none but
+-- these, of one catalog.
 WITH extension AS MATERIALIZED (
   SELECT d.classid, d.objid, x.extname AS name
     FROM pg_catalog.pg_depend d
@@ -49,6 +50,7 @@ WITH extension AS MATERIALIZED (
          pg_catalog.count(*) AS total, pg_catalog.array_agg(o.name) FILTER (WHERE o.name IS NOT NULL) AS names
     FROM object o
     LEFT JOIN extension x ON x.classid = o.catalog AND x.objid = o.oid
+   WHERE %(only)s::oid[] IS NULL OR o.catalog = %(catalog)s::pg_catalog.regclass AND o.oid = ANY (%(only)s::oid[])
    GROUP BY o.kind, o.letter, o.schema, o.owner, o.acl, o.definer, x.name, o.oid < 16384
 )
 SELECT g.kind AS kind,

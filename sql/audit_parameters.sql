@@ -1,4 +1,4 @@
--- Parameters with an ACL (PostgreSQL 15 and newer), which belong to the bootstrap superuser.
+-- Parameters with an ACL (PostgreSQL 15 and newer), which belong to the bootstrap superuser. `only`: none but these.
 SELECT 'parameter' AS kind,
        '' AS schema,
        '' AS relation,
@@ -16,5 +16,6 @@ SELECT 'parameter' AS kind,
        g.names AS names
   FROM (SELECT p.paracl AS acl, pg_catalog.count(*) AS total, pg_catalog.array_agg(p.parname) AS names
           FROM pg_catalog.pg_parameter_acl p
+         WHERE %(only)s::text[] IS NULL OR p.parname = ANY (%(only)s::text[])
          GROUP BY p.paracl) AS g
  ORDER BY g.names

@@ -1,5 +1,6 @@
 -- Relations, those that are alike in all that decides who may do what with them in one row. Temporary ones are their
 -- session's own. Nobody but superusers writes to the system catalogs, which have the oids that initdb hands out first.
+-- `only`: none but these.
 SELECT CASE g.kind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
                    WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'sequence' END AS kind,
        n.nspname AS schema,
@@ -31,6 +32,7 @@ SELECT CASE g.kind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 
            AND d.deptype = 'e'
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
            AND c.relpersistence <> 't'
+           AND (%(only)s::oid[] IS NULL OR c.oid = ANY (%(only)s::oid[]))
          GROUP BY c.relkind, c.relnamespace, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, x.extname,
                   c.oid < 16384, c.oid < 12000 AND c.relkind <> 'v') AS g
   JOIN pg_catalog.pg_namespace n ON n.oid = g.schema

@@ -1,5 +1,6 @@
 -- What views read: one row a view and relation, with the columns of it that the view names; none where it is about the
--- relation as a whole. Views that the server itself came with are left out.
+-- relation as a whole. Views that the server itself came with are left out. `only`: none but
+-- these.
 SELECT n.nspname AS schema,
        v.relname AS name,
        v.relowner::bigint AS owner,
@@ -26,4 +27,5 @@ SELECT n.nspname AS schema,
   JOIN pg_catalog.pg_namespace m ON m.oid = b.relnamespace
  WHERE v.relkind = 'v'
    AND v.oid >= 16384
+   AND (%(only)s::oid[] IS NULL OR v.oid = ANY (%(only)s::oid[]))
  ORDER BY n.nspname, v.relname, m.nspname, b.relname

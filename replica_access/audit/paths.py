@@ -49,6 +49,7 @@ class Path:
     :param source: why the last role has it: somebody granted it, it owns the object, everybody has it, …
     :param entry: of the ACL; ``None`` where it is in none.
     :param on: the objects that have this ACL: those asked about, or the relation that a column is of.
+    :param of_relation: whether it is the latter.
     """
 
     steps: tuple[Step, ...]
@@ -57,6 +58,7 @@ class Path:
     role: Oid
     entry: Entry | None
     on: Objects
+    of_relation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ class PathFinder:
     def _paths(self, role: Oid, objects: Objects, privilege: str) -> Iterator[Path]:
         for target, source, entry, on in self._ends(role, objects, privilege):
             if target == PUBLIC:
-                yield Path((), 0, source, PUBLIC, entry, on)
+                yield Path((), 0, source, PUBLIC, entry, on, on is not objects)
                 continue
             for steps in self._ways(role, target):
                 set_role = _by_set_role(steps, all_of_them=source == "superuser")
                 if set_role is not None:
-                    yield Path(steps, set_role, source, target, entry, on)
+                    yield Path(steps, set_role, source, target, entry, on, on is not objects)
 
     def _ends(self, role: Oid, objects: Objects, privilege: str) -> Iterator[tuple[Oid, Source, Entry | None, Objects]]:
         """Yield who has it without being anybody else, and why."""

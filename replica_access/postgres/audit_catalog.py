@@ -6,7 +6,7 @@ names alone beyond that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,8 @@ from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
 from replica_access.rights import Default, Objects, Policy, Rights, Use, View
 
-_PARAMETERS_SINCE = 150000
+PARAMETERS_SINCE = 150000
+_EVERYTHING: Mapping[str, Any] = {"only": None, "catalog": None}
 
 
 def read_rights(connection: psycopg.Connection[Any]) -> Rights:
@@ -34,7 +35,7 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         server = _ask(connection, "audit_server")
         roles = _ask(connection, "catalog_roles")
         shared = [_rows(connection, "audit_shared")]
-        if connection.info.server_version >= _PARAMETERS_SINCE:
+        if connection.info.server_version >= PARAMETERS_SINCE:
             shared.append(_rows(connection, "audit_parameters"))
         of_database = [_rows(connection, query) for query in ("audit_objects", "audit_relations", "audit_columns")]
         defaults = _ask(connection, "audit_defaults")
@@ -50,13 +51,10 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         owner=here.owner,
         roles={row.oid: role(row) for row in found_roles},
         memberships=tuple(sorted((m for row in found_roles for m in memberships(row)), key=_place)),
-        objects=tuple(sorted((_objects(row) for rows in (*shared, *of_database) for row in rows), key=_order)),
+        objects=tuple(sorted((objects_of(row) for rows in (*shared, *of_database) for row in rows), key=_order)),
         defaults=tuple(Default(row.creator, row.schema, row.kind, entries(row.entries)) for row in defaults),
-        policies=tuple(
-            Policy(row.schema, row.relation, row.name, row.command, row.permissive, tuple(row.roles))
-            for row in policies
-        ),
-        views=tuple(_views(views)),
+        policies=tuple(policy_of(row) for row in policies),
+        views=tuple(views_of(views)),
         large_objects_open=here.large_objects_open,
     )
 
@@ -73,11 +71,11 @@ def _snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def _ask(connection: psycopg.Connection[Any], query: str) -> psycopg.Cursor[Any]:
-    return connection.cursor(row_factory=namedtuple_row).execute(load(query))
+    return connection.cursor(row_factory=namedtuple_row).execute(load(query), _EVERYTHING)
 
 
 def _rows(connection: psycopg.Connection[Any], query: str) -> psycopg.Cursor[Any]:
-    return connection.cursor(row_factory=tuple_row).execute(load(query))
+    return connection.cursor(row_factory=tuple_row).execute(load(query), _EVERYTHING)
 
 
 # --- rows to values --------------------------------------------------------------------------------------------------
@@ -102,7 +100,8 @@ def _place(membership: Membership) -> tuple[int, int, int]:
     return membership.role, membership.member, membership.grantor
 
 
-def _objects(row: Any) -> Objects:
+def objects_of(row: Any) -> Objects:
+    """Return a row of ``audit_relations`` or one of its kin as a value."""
     (
         kind,
         schema,
@@ -139,7 +138,12 @@ def _order(objects: Objects) -> tuple[str, str, str, tuple[str, ...], int, bool]
     return objects.kind, objects.schema, objects.relation, objects.names[:1], objects.owner, objects.definer
 
 
-def _views(rows: Iterable[Any]) -> Iterator[View]:
+def policy_of(row: Any) -> Policy:
+    return Policy(row.schema, row.relation, row.name, row.command, row.permissive, tuple(row.roles))
+
+
+def views_of(rows: Iterable[Any]) -> Iterator[View]:
+    """Return the rows of ``audit_views``, one for each relation that a view reads, as values, one for each view."""
     found: dict[tuple[str, str], View] = {}
     uses: dict[tuple[str, str], list[Use]] = {}
     for row in rows:

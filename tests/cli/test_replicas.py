@@ -301,3 +301,16 @@ def test_without_a_replica_everything_but_the_proof_is_done(shop: Shop) -> None:
         "The spec has no [replica].",
         "Name one there by dsn: the proof is what a replica answers.",
     )
+
+
+# --- a replica alone -------------------------------------------------------------------------------------------------
+
+
+def test_why_asks_the_replica_alone(granted: Shop, replicas: tuple[PostgresServer, PostgresServer]) -> None:
+    text = granted.run.spec.read_text(encoding="utf-8")
+    dead = text.replace(f'dsn = "{granted.dsn()}"', f'dsn = "{granted.dsn(port="1")}"')
+    assert dead != text
+    granted.run.spec.write_text(dead, encoding="utf-8")
+    found = granted.run("--format", "json", "why", "bi", "sales.orders", "--on", "replica").document
+    assert (found["has_access"], found["is_replica"]) == (True, True)
+    assert granted.run("why", "bi", "sales.orders").status == 1

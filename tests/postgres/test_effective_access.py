@@ -19,11 +19,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from replica_access.audit import spelling
 from replica_access.audit.cut import cuts
 from replica_access.audit.effective import Access
 from replica_access.audit.paths import PathFinder
+from replica_access.audit.spelling import Spelt
 from replica_access.model import Login, Secret
 from replica_access.postgres.audit_catalog import read_rights
+from replica_access.postgres.audit_lookup import look_up
 from replica_access.postgres.connect import connect
 from replica_access.postgres.statements import quoted
 from replica_access.rights import RELATIONS, Kind, Objects, Rights
@@ -219,6 +222,11 @@ def explain(connection: psycopg.Connection[Any], access: Access, chance: Random)
         if paths.found and privilege == access.privileges(objects)[0]:
             reached.append((role, objects, privilege, name, paths))
     for role, objects, privilege, name, paths in reached[:1]:
+        found = look_up(connection, role_name(access, role), spelt(objects, name))
+        looked_up = PathFinder(Access(found.rights)).paths(role, found.objects, privilege)
+        assert [replace(path, on=objects) for path in looked_up.found] == [
+            replace(path, on=objects) for path in paths.found
+        ]
         for cut in cuts(access.rights, paths, objects, name):
             with connection.transaction(force_rollback=True):
                 connection.execute(";\n".join(cut.statements).encode())
@@ -227,6 +235,17 @@ def explain(connection: psycopg.Connection[Any], access: Access, chance: Random)
                 if objects.kind == "column":
                     place = Place("column", objects.schema, objects.relation, name)
                 assert not after.within_reach(role, find(after.rights, place), privilege), (cut, paths)
+
+
+def spelt(objects: Objects, name: str) -> Spelt:
+    """Return what somebody would have to write to mean this one."""
+    if objects.kind in RELATIONS:
+        return Spelt("relation", name, objects.schema)
+    if objects.kind == "column":
+        return Spelt("relation", objects.relation, objects.schema, name)
+    if objects.kind in {"function", "procedure"}:
+        return spelling.read(f"{quoted(objects.schema)}.{name}")
+    return Spelt({"domain": "type"}.get(objects.kind, objects.kind), name, objects.schema)
 
 
 def role_name(access: Access, role: int) -> str:

@@ -56,7 +56,16 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-USES = {"workflow.py", "outlook.py", "exporting.py", "addressing.py", "removal.py", "auditing.py", "reporting.py"}
+USES = {
+    "workflow.py",
+    "outlook.py",
+    "exporting.py",
+    "addressing.py",
+    "removal.py",
+    "auditing.py",
+    "explaining.py",
+    "reporting.py",
+}
 
 
 def part_of(path: Path) -> str:
