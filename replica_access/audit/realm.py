@@ -41,8 +41,21 @@ class Realm:
 
     def rules(self, reader: Oid) -> tuple[Rule, ...]:
         """Return what is granted to `reader` itself in this database."""
-        name = self.rights.roles[reader].name
-        return tuple(rule for rule in self.desired.rules.get(self.rights.database, ()) if rule.reader == name)
+        return self._rules.get(reader, ())
+
+    @cached_property
+    def _rules(self) -> Mapping[Oid, tuple[Rule, ...]]:
+        here = self.desired.rules.get(self.rights.database, ())
+        return {
+            oid: found
+            for oid, role in self.readers.items()
+            if (found := tuple(rule for rule in here if rule.reader == role.name))
+        }
+
+    @property
+    def granted_to(self) -> frozenset[Oid]:
+        """Who is granted something in this database, and not only in a group that is."""
+        return frozenset(self._rules)
 
     @cached_property
     def objects(self) -> tuple[Objects, ...]:
@@ -64,6 +77,21 @@ class Realm:
     def granted(self, objects: Objects) -> Iterator[Entry]:
         """Yield the entries of an ACL that give something to a reader that is not the owner."""
         return (e for e in objects.entries if e.grantee in self.readers and e.grantee != objects.owner)
+
+    def takes_all(self, reader: Oid, schema: str) -> bool:
+        """Whether the spec gives `reader` every relation of `schema`, whole: then no name has to be looked at."""
+        place = reader, schema
+        if place not in self._taken_whole:
+            self._taken_whole[place] = any(
+                rule.wants_schema(schema)
+                and not any(e.relation is not None and e.schema.fits(schema) for e in rule.exclusions)
+                for rule in self.rules(reader)
+            )
+        return self._taken_whole[place]
+
+    @cached_property
+    def _taken_whole(self) -> dict[tuple[Oid, str], bool]:
+        return {}
 
     def kept(self, reader: Oid, objects: Objects, name: str) -> frozenset[str]:
         """Return what the spec lets `reader` hold, by a grant of its own, on the one of `objects` that has this name.

@@ -42,7 +42,7 @@ def setting(server: PostgresServer, name: str, value: str) -> Iterator[None]:
 
 def run_remedy(server: PostgresServer, finding: Finding) -> None:
     """Statement by statement: some are not for a transaction."""
-    for statement in finding.remedy.split(" -- ")[0].split(";"):
+    for statement in finding.remedy.split(";"):
         if statement.strip():
             server.psql(statement)
 

@@ -33,6 +33,9 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 
 
+BEYOND = "{who} has {what} on {where}, which the spec does not give."
+
+
 def class_of(objects: Objects, privilege: str) -> str:
     """Return which rule of this family is about `privilege` on `objects`."""
     kind = objects.kind
@@ -66,16 +69,20 @@ def _beyond(which: str, facts: Facts) -> Iterator[Hit]:
 
 
 def _of_reader(realm: Realm, facts: Facts, objects: Objects, reader: Oid, entries: list[Entry]) -> Iterator[Hit]:
+    if objects.kind in RELATIONS and realm.takes_all(reader, objects.schema):
+        beyond = [entry for entry in entries if entry.privilege != "SELECT"]
+        if beyond:
+            yield from _hits(realm, objects, list(objects.names), beyond, BEYOND)
+        return
     by_excess: dict[tuple[Entry, ...], list[str]] = {}
     for name in objects.names:
         kept = realm.kept(reader, objects, name)
         if kept and objects.kind in RELATIONS and _partly_taken(realm, facts, reader, objects, name):
             kept = frozenset()
-        beyond = tuple(entry for entry in entries if entry.privilege not in kept)
-        if beyond:
-            by_excess.setdefault(beyond, []).append(name)
-    for beyond, names in by_excess.items():
-        yield from _hits(realm, objects, names, beyond, "{who} has {what} on {where}, which the spec does not give.")
+        if rest := tuple(entry for entry in entries if entry.privilege not in kept):
+            by_excess.setdefault(rest, []).append(name)
+    for found, names in by_excess.items():
+        yield from _hits(realm, objects, names, found, BEYOND)
 
 
 def _partly_taken(realm: Realm, facts: Facts, reader: Oid, objects: Objects, name: str) -> bool:
@@ -268,7 +275,9 @@ def _exposed(facts: Facts) -> Iterator[Hit]:
             if objects.kind not in RELATIONS:
                 continue
             holders = realm.access.holders(objects, "SELECT")
-            for reader in holders & realm.readers.keys():
+            for reader in holders & realm.granted_to:
+                if realm.takes_all(reader, objects.schema):
+                    continue
                 names = [name for name in objects.names if _is_excluded(realm, reader, objects.schema, name)]
                 ways = realm.access.has_rights_of(reader) | {PUBLIC}
                 entries = [e for e in objects.entries if e.privilege == "SELECT" and e.grantee in ways]

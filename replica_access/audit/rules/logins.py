@@ -38,7 +38,7 @@ def _expired(facts: Facts) -> Iterator[Hit]:
         drop = f"ALTER ROLE {name} NOLOGIN;"
         if declared is not None:
             later = f"or valid_until = {day} in [users.{identifier(role.name)}] of the spec, then {APPLY}"
-            drop = f"{drop} -- and take it out of the spec; {later}"
+            drop = f"{drop}\n-- and take it out of the spec; {later}"
         message = "has expired and is still there: whoever sets a new day revives it with all it may do."
         yield _about(server, role)("valid_until", message, drop, f"rolvaliduntil is {role.valid_until}")
 
@@ -88,7 +88,8 @@ def _undeclared(facts: Facts) -> Iterator[Hit]:
         open_to = _may_connect(cluster, role)
         if open_to:
             shown_databases = ", ".join(shown(name) for name in open_to[:4]) + (" …" if len(open_to) > 4 else "")
-            remedy = f"ALTER ROLE {identifier(role.name)} NOLOGIN; -- where nobody needs it; or accept it in the spec"
+            shut_out = f"ALTER ROLE {identifier(role.name)} NOLOGIN;"
+            remedy = f"-- where nobody needs it; otherwise accept it in the spec\n{shut_out}"
             message = "may log in, to the replica too, and is not declared."
             yield _about(server, role)("LOGIN", message, remedy, f"it may connect to {shown_databases}")
 
@@ -182,7 +183,7 @@ def _granted_by(cluster: Cluster, m: Membership) -> str:
 
 
 def _declare(sql: str, role: Role, said: str) -> str:
-    return f"{sql} -- and {said} in [users.{identifier(role.name)}] of the spec, or apply takes it back"
+    return f"{sql}\n-- and {said} in [users.{identifier(role.name)}] of the spec, or apply takes it back"
 
 
 def _about(server: Server, role: Role) -> Callable[[str, str, str, str], Hit]:

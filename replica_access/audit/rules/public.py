@@ -72,7 +72,7 @@ def _hits(realm: Realm, objects: Objects, names: list[str], entries: list[Entry]
     for about, some in groups(objects, names):
         remedy = revoke(realm.rights, objects, some, entries)
         if objects.kind == "database" and any(entry.privilege == "CONNECT" for entry in entries):
-            remedy += " -- first GRANT CONNECT to each role that needs it"
+            remedy = f"-- first GRANT CONNECT to each role that needs it\n{remedy}"
         yield Hit(
             server=legible(realm.server),
             database=None if shared else shown(realm.rights.database),

@@ -85,7 +85,7 @@ def _behind(facts: Facts) -> Iterator[Hit]:
         elif replication.caught_up is False and same:
             remedy = (
                 "SELECT pid, usename, query_start, query FROM pg_stat_activity"
-                " WHERE backend_xmin IS NOT NULL ORDER BY query_start; -- what holds replay up: end it, or wait"
+                " WHERE backend_xmin IS NOT NULL ORDER BY query_start;\n-- what holds replay up: end it, or wait"
             )
             yield _about(server.name, "is behind the primary, and does not catch up.", remedy, replication.detail)
 
@@ -153,7 +153,7 @@ def _unprotected(facts: Facts) -> Iterator[Hit]:
             command = around.commands.modify(machine.identifier, "--deletion-protection")
             yield _about(
                 machine.identifier, "can be deleted by one call: it is not protected from deletion.",
-                APPLY if declared else f"{command} # and deletion_protection = true in the spec",
+                APPLY if declared else f"{command}\n# and deletion_protection = true in the spec",
                 "DeletionProtection is false",
             )  # fmt: skip
 
