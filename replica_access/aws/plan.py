@@ -1,7 +1,8 @@
 """What is missing in AWS for the spec, as calls in order: pure, nothing is looked up or changed here.
 
 A replica and groups that are ours are gone on with; what is not ours blocks the plan as a whole, so that nothing is
-half made. What is let in beyond the spec comes last, and is taken away only where that was asked for.
+half made. What is let in beyond the spec is taken away where that was asked for: after what the spec lets in, and
+before anything is put behind it.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def _changes(landscape: Landscape, spec: Spec, wanted: Replica, name: str, today
     yield from plan_access.let_in(sources, ours, name, landscape.port, landscape.prefix_lists)
     others = [found.id for each in spec.network.security_groups if (found := addresses.find(known, each, vpc))]
     group_ids = tuple(dict.fromkeys((group_id, *others)))
+    yield from plan_access.shut_out(landscape, spec, ours, today)  # nothing comes to be behind what is too wide
     yield from _replica(landscape, spec, wanted, name, group_ids)
-    yield from plan_access.shut_out(landscape, spec, ours, today)
     if (replica := landscape.replica) is not None:
         yield from plan_access.detach(landscape, replica, group_ids)
 

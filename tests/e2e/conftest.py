@@ -91,7 +91,7 @@ class Account:
         """Take away everything that a run has made, in AWS and on the primary."""
         remove(self.sandbox, REPLICA)
         secrets = self.sandbox.client("secretsmanager")
-        if any(entry["Name"] == SECRET for entry in secrets.list_secrets()["SecretList"]):
+        if any(entry["Name"] == SECRET for entry in secrets.list_secrets(IncludePlannedDeletion=True)["SecretList"]):
             secrets.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
         self.forget_roles()
 

@@ -74,8 +74,8 @@ WRONG = {
     ),
     "the primary as its own replica": (
         {"replica": PRIMARY},
-        1,
-        ["prod-db exists already and is no replica, not one of prod-db", "Choose another replica.instance"],
+        2,
+        ["replica.instance is the primary; choose another name for the replica."],
     ),
     "the whole world": (
         {"cidr": "0.0.0.0/0"},

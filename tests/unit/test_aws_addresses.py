@@ -96,6 +96,11 @@ def test_what_is_needed_is_let_in_before_what_is_wider_goes() -> None:
     ]
 
 
+def test_a_replica_is_made_behind_a_group_that_is_as_it_should_be() -> None:
+    actions = [change.action for change in planned(with_rules(by_hand("0.0.0.0/0"), replica=None)).changes]
+    assert actions.index("revoke address") < actions.index("create replica")
+
+
 def test_without_being_asked_nothing_is_taken_away() -> None:
     found = planned(with_rules(by_hand("198.51.100.7/32")))
     assert found.changes
