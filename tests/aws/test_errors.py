@@ -145,10 +145,12 @@ def test_throttling_that_never_ends(desk: Desk) -> None:
     )
 
 
+@pytest.mark.slow
 def test_throttling_that_ends_is_not_noticed(desk: Desk) -> None:
     assert_told(desk.run("plan", faults=Faults(throttle=4)), 0, desk.replica)
 
 
+@pytest.mark.slow
 def test_a_read_that_is_throttled_for_ever_is_not_checked(desk: Desk) -> None:
     error = NextError("ec2:DescribeNetworkAcls", "RequestLimitExceeded", "Slower.", 503)
     ran = desk.run("check", faults=Faults(next=(error,) * 9))
