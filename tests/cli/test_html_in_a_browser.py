@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from replica_access.audit.reports import as_html
 from replica_access.catalog import Entry
-from replica_access.findings import Audit
+from replica_access.findings import SEVERITIES, Audit, Finding
 from tests.unit.test_matrix import ETL, OWNER, realm, tables, usage
 from tests.unit.test_reports import HOSTILE, REPORT, WRITES
 
@@ -21,8 +22,11 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 
-def browse(page: Path, *options: str) -> str:
-    """What the document is once its script has run."""
+def browse(page: Path, *options: str, at: str = "") -> str:
+    """What the document is once its script has run.
+
+    :param at: the fragment of the address: filters that somebody has passed on.
+    """
     assert BROWSER is not None
     profile = page.parent / "profile"
     ran = subprocess.run(
@@ -33,7 +37,7 @@ def browse(page: Path, *options: str) -> str:
             "--disable-gpu",
             f"--user-data-dir={profile}",
             *options,
-            page.as_uri(),
+            f"{page.as_uri()}{at}",
         ],
         capture_output=True,
         text=True,
@@ -44,15 +48,23 @@ def browse(page: Path, *options: str) -> str:
     return ran.stdout
 
 
+FINDINGS = tuple(
+    replace(
+        WRITES,
+        severity=SEVERITIES[number % 4],
+        subject=f"role{number % 200}",
+        object=f"app.t{number}",
+        message=f"{HOSTILE[number % 3]} {number}",
+    )
+    for number in range(5000)
+)
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    findings = tuple(
-        replace(WRITES, subject=f"role{n % 200}", object=f"app.t{n}", message=f"{HOSTILE[n % 3]} {n}")
-        for n in range(5000)
-    )
     there = realm(usage(ETL), tables("<b>orders</b>", grants=(Entry(ETL, OWNER, "SELECT"),)))
     page = tmp_path / "audit.html"
-    page.write_text(as_html.render(replace(REPORT, audit=Audit(findings), realms=(there,))), encoding="utf-8")
+    page.write_text(as_html.render(replace(REPORT, audit=Audit(FINDINGS), realms=(there,))), encoding="utf-8")
     return page
 
 
@@ -65,6 +77,24 @@ def test_the_script_runs_and_no_name_is_markup(page: Path) -> None:
     body = re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
     assert "<img" not in body
     assert "<b>orders" not in body
+
+
+CHOICES: dict[str, Callable[[Finding], bool]] = {
+    "#severity=low&text=role3+app.t4": lambda each: (
+        each.severity == "low" and "role3" in each.subject and "app.t4" in each.object
+    ),
+    "#server=nowhere": lambda _: True,  # there is no such choice, so all are shown
+}
+
+
+@pytest.mark.parametrize("at", CHOICES)
+def test_a_view_can_be_passed_on_by_its_address(page: Path, at: str) -> None:
+    dom = browse(page, "--dump-dom", at=at)
+    table = re.search(r'<table class="findings">.*?<tbody>(.*?)</tbody>', dom, re.DOTALL)
+    assert table is not None
+    rows = re.findall(r'<tr class="\w+"( hidden="")?>', table[1])
+    assert [not hidden for hidden in rows] == [CHOICES[at](each) for each in FINDINGS]
+    assert f"{sum(not hidden for hidden in rows):,} of 5,000" in dom
 
 
 def test_it_is_drawn_in_both_themes(page: Path) -> None:

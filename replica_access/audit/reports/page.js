@@ -15,6 +15,17 @@
       (!server.value || each.server === server.value) &&
       (!state.value || each.state === state.value || (state.value === "open" && each.state === "new"));
 
+    // What is chosen stands in the address, so that a view can be passed on.
+    const choices = { text, severity, rule, server, state };
+    const remember = () => {
+      const chosen = Object.entries(choices).filter(([, input]) => input.value).map(([name, input]) => [name, input.value]);
+      const hash = new URLSearchParams(chosen).toString();
+      if (hash || location.hash.includes("=")) history.replaceState(null, "", `#${hash}`);
+    };
+    for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+      if (Object.hasOwn(choices, name)) choices[name].value = value;
+    }
+
     const filter = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -23,6 +34,7 @@
         rows[index].hidden = !show;
         shown += show ? 1 : 0;
       });
+      remember();
       count.value = `${shown.toLocaleString("en")} of ${found.length.toLocaleString("en")}`;
     };
 
