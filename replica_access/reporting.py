@@ -84,7 +84,7 @@ def kept(audit: Audit, facts: Facts, where: str | Path, at: str) -> Kept:
             return Kept(run)
         former = history.run(run.number - 1)
         new = new_since(history.entries(former.number).values(), audit) if delta.appeared else ()
-        told = _told(history, delta)
+        told = _told(history, delta, run)
     except Error as error:
         return Kept(error=error)
     return Kept(run, Since(former.number, former.at, told, frozenset(finding.key for finding in new)))
@@ -96,8 +96,9 @@ def _held(facts: Facts) -> dict[str, Entry]:
     return {digest: entry for realm in facts.realms for digest, entry in holdings(realm.rights, readers).items()}
 
 
-def _told(history: History, delta: Delta) -> tuple[Difference, ...]:
-    found = differences(delta.appeared, delta.gone)
+def _told(history: History, delta: Delta, latter: Run) -> tuple[Difference, ...]:
+    unseen = int(latter.about.get("summary", {}).get("not_checked", 0))
+    found = differences(delta.appeared, delta.gone, unseen=unseen)
     return in_order([*found, *gains(delta.appeared, delta.gone, history.named)])
 
 
@@ -168,7 +169,7 @@ def span(spec: Spec, where: str | Path, former: int | None, latter: int | None) 
     first, second = sorted((former or last.number - 1, latter or last.number))
     before, after = history.run(first), history.run(second)
     delta = history.between(first, second)
-    return Span(before, after, _told(history, delta))
+    return Span(before, after, _told(history, delta, after))
 
 
 def verified(spec: Spec, where: str | Path, noted: str) -> tuple[int, str]:

@@ -31,10 +31,14 @@ class Difference:
     sentence: str
 
 
-def differences(appeared: Iterable[Entry], gone: Iterable[Entry]) -> list[Difference]:
-    """Return what has become of each finding, and of what could not be looked at."""
+def differences(appeared: Iterable[Entry], gone: Iterable[Entry], *, unseen: int = 0) -> list[Difference]:
+    """Return what has become of each finding, and of what could not be looked at.
+
+    :param unseen: how many things the later run could not look at: what it did not find may be there all the same.
+    """
     before, after = _by_key(gone), _by_key(appeared)
-    return [_told(before.get(key), after.get(key), latest) for key, latest in {**before, **after}.items()]
+    no_longer = "no longer found, by a run that could not look at everything" if unseen else "no longer found"
+    return [_told(before.get(key), after.get(key), latest, no_longer) for key, latest in {**before, **after}.items()]
 
 
 def in_order(some: Iterable[Difference]) -> tuple[Difference, ...]:
@@ -61,14 +65,14 @@ def _key(entry: Entry) -> Key:
     return ("finding", *(values[name] or "" for name in ("rule", "server", "database", "subject", "object")))
 
 
-def _told(before: Entry | None, after: Entry | None, latest: Entry) -> Difference:
+def _told(before: Entry | None, after: Entry | None, latest: Entry, no_longer: str) -> Difference:
     values = latest.values
     if latest.kind == "not checked":
         return _could_look(before, after, values)
     message = values["message"]
     if after is None:
         turn: Turn = "gone"
-        sentence = f"no longer found: {message}"
+        sentence = f"{no_longer}: {message}"
     elif after.kind == "accepted":
         until = f" until {values['until']}" if values["until"] else ""
         turn, sentence = "accepted", f"accepted{until} ({values['reason']}): {message}"

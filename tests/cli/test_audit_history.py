@@ -216,3 +216,16 @@ def test_what_readers_gain_and_lose_is_told_with_the_way_and_the_grantor(audited
     assert "bi lost INSERT on table orders in sales, database shop through readers" in audited.run("audit", "diff").out
     assert audited.run("audit", "diff", "1", "3").out.splitlines()[1:] == ["  nothing has changed"]
     assert audited.run("audit", "verify-history").status == 0
+
+
+def test_of_a_run_that_could_not_look_nothing_is_taken_for_mended(audited: Shop) -> None:
+    """The server is out of reach, and then back."""
+    audited.declare(dsn=audited.dsn(connect_timeout="2", sslrootcert="nowhere.pem"))
+    assert audited.run("audit", "--fail-on", "never").status == 4
+    told = audited.run("audit", "diff").out
+    assert "no longer found, by a run that could not look at everything" in told
+    assert "what readers hold in database shop is not known" in told
+    assert "lost" not in told
+    audited.declare()
+    audit(audited, status=None)
+    assert audited.run("audit", "diff", "1", "3").out.splitlines()[1:] == ["  nothing has changed"]

@@ -122,6 +122,13 @@ def test_a_plain_pair_of_servers_loads_nothing_of_aws(spec_directory: Path, comm
     assert not {name for name in ran.modules if name.startswith(("replica_access.aws", "replica_access.sandbox."))}
 
 
+def test_an_audit_that_is_not_recorded_loads_nothing_for_it(spec_directory: Path) -> None:
+    ran = run(spec_directory, "audit", "--history", "none")
+    assert ran.status == 4  # nobody listens on port 1
+    assert "sqlalchemy" not in ran.libraries
+    assert "sqlalchemy" in run(spec_directory, "audit").libraries
+
+
 @pytest.mark.parametrize("options", ["", "-v", "--quiet", "--format json"])
 def test_what_is_printed_to_a_pipe_needs_no_rich(spec_directory: Path, options: str) -> None:
     ran = run(spec_directory, "check", *options.split())

@@ -91,6 +91,12 @@ def test_each_turn_has_its_sentence(before: Audit, after: Audit, turn: str, sent
     assert (difference.turn, difference.sentence) == (turn, sentence)
 
 
+def test_what_an_incomplete_run_did_not_find_may_be_there_all_the_same() -> None:
+    (difference,) = differences([], entries_of(Audit((FOUND,))).values(), unseen=1)
+    assert difference.turn == "gone"
+    assert difference.sentence.startswith("no longer found, by a run that could not look at everything: bi may write")
+
+
 def test_nothing_is_said_of_what_stayed() -> None:
     assert changed(Audit((FOUND,)), Audit((FOUND,))) == ()
 
