@@ -11,7 +11,7 @@ from replica_access.audit.effective import Access
 from replica_access.catalog import Entry, Role
 from replica_access.desired import Desired, Rule, wanted_columns
 from replica_access.model import Oid
-from replica_access.patterns import is_system_schema
+from replica_access.patterns import is_system_schema, matches
 from replica_access.rights import RELATIONS, SHARED, Kind, Objects, Rights
 
 NOTHING: frozenset[str] = frozenset()
@@ -88,6 +88,11 @@ class Realm:
                 for rule in self.rules(reader)
             )
         return self._taken_whole[place]
+
+    def is_excluded(self, reader: Oid, schema: str, name: str) -> bool:
+        """Whether the spec would give `reader` the relation, and leaves it out, alone or with its schema."""
+        rules = [rule for rule in self.rules(reader) if any(matches(schema, pattern) for pattern in rule.schemas)]
+        return bool(rules) and not any(rule.wants_relation(schema, name) for rule in rules)
 
     @cached_property
     def _taken_whole(self) -> dict[tuple[Oid, str], bool]:

@@ -182,3 +182,26 @@ def test_a_finding_that_is_meant_is_accepted_and_one_that_is_not_found_any_more_
     after = audit(world, spec)
     if not after.not_checked:
         assert "accepted-stale" in {each.rule for each in after.findings}
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+def test_what_becomes_of_a_select_that_passes_all_privileges(world: World) -> None:
+    world.apply()
+    wanted = {
+        ("lack-rows", world.reader, "leasing.history"),
+        ("lack-view", world.reader, "leasing.invoking"),
+        ("excess-view", world.reader, "leasing.leaking"),
+    }
+    assert not wanted & set(map(key, audit(world).findings))
+    world.sabotage("ALTER TABLE leasing.history ENABLE ROW LEVEL SECURITY")
+    world.sabotage(
+        """SET ROLE :"app_owner";
+        CREATE VIEW leasing.invoking WITH (security_invoker = true) AS SELECT * FROM vault.keys;
+        CREATE VIEW leasing.leaking AS SELECT * FROM vault.keys;"""
+    )
+    found = {key(each): each for each in audit(world).findings}
+    assert wanted <= found.keys()
+    for each in sorted(wanted):  # excess first: what mends the other view would hide that this one shows too much
+        world.primary.psql(found[each].remedy, dbname=world.database)
+        assert each not in set(map(key, audit(world).findings))

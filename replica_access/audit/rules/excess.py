@@ -18,7 +18,6 @@ from replica_access.catalog import Entry, Membership, Role
 from replica_access.model import PUBLIC, Oid
 from replica_access.names import legible, shown
 from replica_access.observed import Server
-from replica_access.patterns import matches
 from replica_access.rights import RELATIONS, Default, Objects
 
 REACHING_OUT = frozenset({"dblink", "postgres_fdw", "file_fdw", "adminpack", "http", "pg_cron", "aws_s3", "aws_lambda"})
@@ -278,16 +277,11 @@ def _exposed(facts: Facts) -> Iterator[Hit]:
             for reader in holders & realm.granted_to:
                 if realm.takes_all(reader, objects.schema):
                     continue
-                names = [name for name in objects.names if _is_excluded(realm, reader, objects.schema, name)]
+                names = [name for name in objects.names if realm.is_excluded(reader, objects.schema, name)]
                 ways = realm.access.has_rights_of(reader) | {PUBLIC}
                 entries = [e for e in objects.entries if e.privilege == "SELECT" and e.grantee in ways]
                 if names and not any(entry.grantee in realm.readers for entry in entries):
                     yield from _exposed_hits(realm, reader, objects, names, entries)
-
-
-def _is_excluded(realm: Realm, reader: Oid, schema: str, name: str) -> bool:
-    rules = [rule for rule in realm.rules(reader) if any(matches(schema, pattern) for pattern in rule.schemas)]
-    return bool(rules) and not any(rule.wants_relation(schema, name) for rule in rules)
 
 
 def _exposed_hits(realm: Realm, reader: Oid, objects: Objects, names: list[str], entries: list[Entry]) -> Iterator[Hit]:
