@@ -89,10 +89,22 @@ def shop(account: Account) -> Account:
     before = audit(account, status=3)
     assert ("replica-missing", REPLICA, "") in keys(before)
     run_remedies(account, [each for each in before["findings"] if each["rule"] == "replica-missing"])
+    account.wire.calls.clear()
     found = audit(account, "--fail-on", "medium", status=0)
+    assert account.wire.calls
+    assert account.wire.writes == []
     assert "replica-missing" not in {each["rule"] for each in found["findings"]}
     assert found["not_checked"] == []
     return account
+
+
+def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked_at(shop: Account) -> None:
+    with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups",)):
+        told = audit(shop, status=4)
+    assert [each["what"] for each in told["not_checked"]] == ["security groups of the replica"]
+    assert "ec2:DescribeSecurityGroups" in told["not_checked"][0]["why"]
+    assert ("login-no-expiry", "bi", "valid_until") in keys(told)
+    assert not {each["rule"] for each in told["findings"]} & {"network-missing", "replica-blocked"}
 
 
 @pytest.fixture

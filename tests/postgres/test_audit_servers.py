@@ -52,7 +52,9 @@ def test_a_healthy_pair_has_nothing_against_it(
 ) -> None:
     world.apply()
     catch_up()
+    before = world.facts()
     clean = audit(world, spec_with(world, replica))
+    assert world.facts() == before
     of_servers = {each.rule for each in clean.findings if each.family in {"network", "replica"}}
     assert of_servers <= {"replica-logging", *([] if replica.tls else ["network-plain"])}
     assert not [each for each in clean.not_checked if world.database in each.what]
