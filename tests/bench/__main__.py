@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from tests.bench import grants, peers, proof, startup
+from tests.bench import audit, grants, peers, proof, startup
 from tests.bench.figures import Figure, head, row
 from tests.bench.stage import SIZES, opened
 
 TARGETS_ARE_FOR = ("M", "L")
-CHAPTERS = ("startup", "grants", "proof")
+CHAPTERS = ("startup", "grants", "proof", "audit")
 ASKED_FOR = ("peers",)
 
 
@@ -61,7 +61,7 @@ def arguments() -> argparse.Namespace:
 def measured(options: argparse.Namespace, directory: Path) -> Iterator[Figure]:
     if "startup" in options.chapters:
         yield from startup.figures(directory, options.rounds)
-    on_a_server = [chapter for chapter in (grants, peers, proof) if _name(chapter) in options.chapters]
+    on_a_server = [chapter for chapter in (grants, peers, proof, audit) if _name(chapter) in options.chapters]
     if on_a_server:
         with opened(directory, options.size) as stage:
             for chapter in on_a_server:
