@@ -127,6 +127,7 @@ class Group:
     :param on_primary: whether the primary has it too.
     :param openings: its rules that let somebody in to the port.
     :param beyond: those of them that let in somebody whom the spec does not.
+    :param together: what narrow ones of them add up to, where that is wider than may be let in unasked, in words.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Group:
     on_primary: bool
     openings: tuple[Opening, ...] = ()
     beyond: tuple[Opening, ...] = ()
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

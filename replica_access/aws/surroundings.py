@@ -66,14 +66,17 @@ def _groups(landscape: Landscape, spec: Spec, ours: SecurityGroup | None, today:
         if found is None:
             continue
         beyond = addresses.beyond(found.ingress, wanted, landscape.port)
+        openings = _openings((rule for rule in found.ingress if rule.covers(landscape.port)), landscape)
+        narrow = [opening.source for opening in openings if not opening.wide]
         yield Group(
             id=found.id,
             name=found.name,
             ours=ours is not None and found.id == ours.id,
             declared=bool({found.id, found.name} & set(spec.network.security_groups)),
             on_primary=landscape.primary.security_groups.get(found.id, "removing") != "removing",
-            openings=_openings((rule for rule in found.ingress if rule.covers(landscape.port)), landscape),
+            openings=openings,
             beyond=_openings(beyond, landscape),
+            together=tuple(addresses.too_wide(narrow, landscape.prefix_lists)),
         )
 
 

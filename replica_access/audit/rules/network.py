@@ -48,6 +48,16 @@ def _wide(facts: Facts) -> Iterator[Hit]:
         if opening.wide and not opening.to_everybody:
             message = f"{group.id} lets in {opening.source}, which is too wide: {'; '.join(opening.wide)}."
             yield _opening(around, group, opening, message)
+    for around, group in _groups(facts):
+        for each in group.together:
+            yield Hit(
+                server=around.wanted or "",
+                subject=group.id,
+                object=f"port {around.port}",
+                message=f"{group.id} lets in {each}: together that is too wide.",
+                remedy="# let in fewer of them: `replica-access access deny ADDRESS` takes one away",
+                evidence=each,
+            )
 
 
 def _everybody(facts: Facts) -> Iterator[Hit]:
