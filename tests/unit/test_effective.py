@@ -3,6 +3,8 @@ its oracle (tests/postgres/test_effective_access.py)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from replica_access.audit.effective import Access
 from replica_access.catalog import Entry, Membership, Role
 from replica_access.model import PUBLIC
@@ -64,3 +66,10 @@ def test_the_next_function_is_for_everybody_unless_that_was_taken_away() -> None
     assert access().holders(usual, "EXECUTE") == {OWNER, READER, GROUP, OTHER}
     taken = access(defaults=(Default(OWNER, "", "function", (Entry(OWNER, OWNER, "EXECUTE"),)),))
     assert taken.holders(taken.future(OWNER, "app", "function"), "EXECUTE") == {OWNER}
+
+
+def test_privileges_on_large_objects_can_be_switched_off() -> None:
+    photo = Objects("large object", "", OWNER, (), ("4711",))
+    closed = access(photo).rights
+    assert Access(closed).holders(photo, "SELECT") == frozenset()
+    assert Access(replace(closed, large_objects_open=True)).holders(photo, "UPDATE") == {OWNER, READER, GROUP, OTHER}
