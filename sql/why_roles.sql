@@ -1,7 +1,9 @@
--- A role, all that it is a member of, whoever granted that, and some by their oids: with the memberships among them. As
+-- A role and some others by their oids, all that they are members of, and whoever granted that, with the memberships. As
 -- `catalog_roles` has them, by index, however many there are.
 WITH RECURSIVE reached (role) AS (
-  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = %(role)s
+  (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = %(role)s
+    UNION
+   SELECT o.role FROM pg_catalog.unnest(%(others)s::oid[]) o (role))
    UNION
   SELECT g.role
     FROM reached x
@@ -14,8 +16,6 @@ WITH RECURSIVE reached (role) AS (
          ) AS g (role)
 ), named AS MATERIALIZED (
   SELECT x.role FROM reached x
-   UNION
-  SELECT o.role FROM pg_catalog.unnest(%(others)s::oid[]) o (role)
    UNION
   SELECT m.grantor FROM reached x JOIN pg_catalog.pg_auth_members m ON m.member = x.role
    UNION

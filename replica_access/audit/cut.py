@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from replica_access.audit.effective import Access
 from replica_access.audit.paths import Path, Paths, Step
 from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry
@@ -44,14 +45,16 @@ class _Removal:
 
     :param cost: in statements.
     :param hits: the ways that it ends, by number.
+    :param takes: how many entries of an ACL go.
     """
 
     what: Step | tuple[Objects, Entry] | Oid | str
     cost: int
     hits: frozenset[int]
+    takes: int = 1
 
 
-def cuts(rights: Rights, paths: Paths, objects: Objects, name: str) -> tuple[Cut, ...]:
+def cuts(access: Access, paths: Paths, objects: Objects, name: str) -> tuple[Cut, ...]:
     """Return the fewest statements that end all of `paths`: taken away from the object, and from the role.
 
     Both are as short; one alone where they are the same. None where there is nothing to end, or something that no
@@ -59,14 +62,14 @@ def cuts(rights: Rights, paths: Paths, objects: Objects, name: str) -> tuple[Cut
 
     :param objects: what was asked about, and `name` the one of them; of a column without its relation.
     """
-    removals = _removals(rights, paths.found)
+    removals = _removals(access, paths.found)
     hit = frozenset(chain.from_iterable(removal.hits for removal in removals))
     if not paths.found or len(hit) < len(paths.found):
         return ()
     found: dict[tuple[str, ...], Cut] = {}
     for rank in (_at_the_object, _at_the_role):
         chosen, smallest = _fewest(removals, len(paths.found), rank)
-        cut = _written(rights, chosen, objects, name)
+        cut = _written(access, chosen, objects, name)
         found.setdefault(cut.statements, replace(cut, smallest=smallest and paths.complete))
     return tuple(found.values())
 
@@ -75,8 +78,7 @@ def _at_the_object(removal: _Removal) -> int:
     """The less others lose by it, the better."""
     if not isinstance(removal.what, tuple):
         return 9
-    on, entry = removal.what
-    return min(8, len(_gone(on, entry)) + (entry.grantee == PUBLIC))
+    return min(8, removal.takes + (removal.what[1].grantee == PUBLIC))
 
 
 def _at_the_role(removal: _Removal) -> int:
@@ -86,7 +88,8 @@ def _at_the_role(removal: _Removal) -> int:
 # --- what can be taken away ------------------------------------------------------------------------------------------
 
 
-def _removals(rights: Rights, paths: Sequence[Path]) -> tuple[_Removal, ...]:
+def _removals(access: Access, paths: Sequence[Path]) -> tuple[_Removal, ...]:
+    rights = access.rights
     found: list[_Removal] = []
     steps = dict.fromkeys(step for path in paths for step in path.steps if step.memberships)
     for step in steps:
@@ -96,9 +99,9 @@ def _removals(rights: Rights, paths: Sequence[Path]) -> tuple[_Removal, ...]:
     for on, entry in dict.fromkeys(entries):
         if not _can_revoke(rights, on, entry):
             continue
-        gone = _gone(on, entry)
+        gone = _gone(access, on, entry)
         hits = frozenset(n for n, path in enumerate(paths) if _goes(path, on, gone, entry))
-        found.append(_Removal((on, entry), 1, hits))
+        found.append(_Removal((on, entry), 1, hits, len(gone)))
     for role in dict.fromkeys(path.role for path in paths if path.source == "superuser"):
         if role != _BOOTSTRAP_SUPERUSER:
             of_role = (n for n, path in enumerate(paths) if path.source == "superuser" and path.role == role)
@@ -125,23 +128,32 @@ def _lineage(on: Objects, entry: Entry) -> Iterator[tuple[Objects, Entry]]:
 
 
 def _can_revoke(rights: Rights, on: Objects, entry: Entry) -> bool:
-    """Whether somebody can act as the grantor: a superuser acts as the owner, whatever it granted before it was one."""
+    """Whether somebody can act as the grantor (acl.c: select_best_grantor).
+
+    A superuser acts as the owner, whatever it granted before it was one; others as themselves with a grant option.
+    """
+    if entry.grantor == on.owner:
+        return True
     grantor = rights.roles.get(entry.grantor)
-    return entry.grantor == on.owner or (grantor is not None and not grantor.superuser)
+    passing = {e.grantee for e in on.entries if e.grantable and e.privilege == entry.privilege}
+    return grantor is not None and not grantor.superuser and entry.grantor in passing
 
 
-def _gone(on: Objects, entry: Entry) -> frozenset[Entry]:
+def _gone(access: Access, on: Objects, entry: Entry) -> frozenset[Entry]:
     """Return what REVOKE … CASCADE takes away with `entry` (acl.c: recursive_revoke)."""
-    return frozenset(on.entries) - frozenset(_left(on, on.entries, entry))
+    return frozenset(on.entries) - frozenset(_left(access, on, on.entries, entry))
 
 
-def _left(on: Objects, entries: Iterable[Entry], entry: Entry) -> tuple[Entry, ...]:
+def _left(access: Access, on: Objects, entries: Iterable[Entry], entry: Entry) -> tuple[Entry, ...]:
+    """Return what is left of `entries`: what the grantor may still pass on, as a member of somebody, stays."""
     left = [
         e for e in entries if (e.grantee, e.grantor, e.privilege) != (entry.grantee, entry.grantor, entry.privilege)
     ]
     while True:
         passing = {e.grantee for e in left if e.grantable and e.privilege == entry.privilege} | {on.owner}
-        stays = [e for e in left if e.privilege != entry.privilege or e.grantor in passing]
+        stays = [
+            e for e in left if e.privilege != entry.privilege or not access.has_rights_of(e.grantor).isdisjoint(passing)
+        ]
         if len(stays) == len(left):
             return tuple(left)
         left = stays
@@ -242,7 +254,8 @@ def target(objects: Objects, name: str) -> str:
             return f"{keyword} {identifier(objects.schema, name) if objects.schema else identifier(name)}"
 
 
-def _written(rights: Rights, chosen: Sequence[_Removal], asked: Objects, name: str) -> Cut:
+def _written(access: Access, chosen: Sequence[_Removal], asked: Objects, name: str) -> Cut:
+    rights = access.rights
     statements: list[str] = []
     effects: list[str] = []
     for removal in chosen:
@@ -260,7 +273,7 @@ def _written(rights: Rights, chosen: Sequence[_Removal], asked: Objects, name: s
                 effects.append("it counts for large objects of everybody, and after a reload")
     for on, entries in _by_acl(chosen):
         of_relation = asked.kind == "column" and on.kind != "column"
-        written, others = _revokes(rights, on, entries, asked.relation if of_relation else name)
+        written, others = _revokes(access, on, entries, asked.relation if of_relation else name)
         statements += written
         effects += others
     return Cut(tuple(statements), tuple(dict.fromkeys(effects)))
@@ -279,13 +292,14 @@ def _by_acl(chosen: Iterable[_Removal]) -> Iterator[tuple[Objects, list[Entry]]]
     yield from found
 
 
-def _revokes(rights: Rights, on: Objects, chosen: Sequence[Entry], name: str) -> tuple[list[str], list[str]]:
+def _revokes(access: Access, on: Objects, chosen: Sequence[Entry], name: str) -> tuple[list[str], list[str]]:
     """Return the statements that revoke `chosen`, what others depend on last, and who else loses it."""
+    rights = access.rights
     statements: list[str] = []
     effects: list[str] = []
     left: tuple[Entry, ...] = on.entries
-    for entry in sorted(chosen, key=lambda entry: len(_gone(on, entry))):
-        after = _left(on, left, entry)
+    for entry in sorted(chosen, key=lambda entry: len(_gone(access, on, entry))):
+        after = _left(access, on, left, entry)
         with_it = [e for e in left if e not in after and (e.grantee, e.grantor) != (entry.grantee, entry.grantor)]
         columns = f" ({identifier(name)})" if on.kind == "column" else ""
         grantee = "PUBLIC" if entry.grantee == PUBLIC else identifier(rights.roles[entry.grantee].name)
@@ -314,9 +328,9 @@ def _memberships(rights: Rights, step: Step) -> tuple[str, ...]:
     role, member = (identifier(rights.roles[oid].name) for oid in (step.role, step.member))
     if rights.version < _OPTIONS_SINCE:
         return (f"REVOKE {role} FROM {member}",)
-    used = [m for m in step.memberships if m.inherit or m.set_role]
+    used = sorted((m for m in step.memberships if m.inherit or m.set_role), key=lambda m: m.grantor != step.member)
     passed_on = any(m.role == step.role and m.grantor == step.member for m in rights.memberships)
-    cascade = " CASCADE" if passed_on and any(m.admin for m in used) else ""
+    cascade = " CASCADE" if passed_on else ""
     return tuple(
         f"REVOKE {role} FROM {member} GRANTED BY {identifier(rights.roles[m.grantor].name)}{cascade}" for m in used
     )

@@ -113,7 +113,7 @@ def explain(access: Access, role: Oid, objects: Objects, name: str, privilege: s
         needed=needed,
         names={oid: known.name for oid, known in access.rights.roles.items()},
         after_set_role=() if held else tuple(_after_set_role(question)),
-        cuts=cuts(access.rights, asked.paths, objects, name),
+        cuts=cuts(access, asked.paths, objects, name),
         notes=tuple(_notes(question, asked.held)),
     )
 

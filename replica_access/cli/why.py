@@ -201,6 +201,9 @@ def _missing(answer: Answer) -> Iterator[str]:
 
 def _ending(answer: Answer) -> Iterator[str]:
     found = answer.explanation
+    if not found.cuts and any(needed.paths.found for needed in found.needed if needed.object == found.object):
+        yield ""
+        yield "No REVOKE ends all of these ways: somebody has it by what they are."
     for number, cut in enumerate(found.cuts):
         yield ""
         yield escaped(_ending_title(cut) if number == 0 else "Or:")

@@ -50,7 +50,7 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         database=here.database,
         owner=here.owner,
         roles={row.oid: role(row) for row in found_roles},
-        memberships=tuple(sorted((m for row in found_roles for m in memberships(row)), key=_place)),
+        memberships=tuple(sorted((m for row in found_roles for m in memberships(row)), key=place_of)),
         objects=tuple(sorted((objects_of(row) for rows in (*shared, *of_database) for row in rows), key=_order)),
         defaults=tuple(Default(row.creator, row.schema, row.kind, entries(row.entries)) for row in defaults),
         policies=tuple(policy_of(row) for row in policies),
@@ -96,7 +96,8 @@ def memberships(row: Any) -> Iterator[Membership]:
         yield Membership(int(group), row.oid, int(grantor), *(option == "t" for option in options))
 
 
-def _place(membership: Membership) -> tuple[int, int, int]:
+def place_of(membership: Membership) -> tuple[int, int, int]:
+    """Return what memberships are sorted by."""
     return membership.role, membership.member, membership.grantor
 
 

@@ -14,7 +14,15 @@ from psycopg.rows import namedtuple_row
 
 from replica_access.errors import UsageError
 from replica_access.names import legible, shown
-from replica_access.postgres.audit_catalog import PARAMETERS_SINCE, memberships, objects_of, policy_of, role, views_of
+from replica_access.postgres.audit_catalog import (
+    PARAMETERS_SINCE,
+    memberships,
+    objects_of,
+    place_of,
+    policy_of,
+    role,
+    views_of,
+)
 from replica_access.postgres.connect import database_error, first_line
 from replica_access.postgres.queries import load
 from replica_access.rights import Objects, Rights
@@ -115,7 +123,7 @@ class _Lookup:
             database=here.database,
             owner=here.owner,
             roles={row.oid: role(row) for row in roles},
-            memberships=tuple(m for row in roles for m in memberships(row)),
+            memberships=tuple(sorted((m for row in roles for m in memberships(row)), key=place_of)),
             objects=found,
             policies=tuple(policy_of(row) for row in policies),
             views=tuple(views_of(views)),
