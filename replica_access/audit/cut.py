@@ -258,6 +258,11 @@ def _written(access: Access, chosen: Sequence[_Removal], asked: Objects, name: s
     rights = access.rights
     statements: list[str] = []
     effects: list[str] = []
+    for on, entries in _by_acl(chosen):  # first: memberships decide what depends on what
+        of_relation = asked.kind == "column" and on.kind != "column"
+        written, others = _revokes(access, on, entries, asked.relation if of_relation else name)
+        statements += written
+        effects += others
     for removal in chosen:
         match removal.what:
             case Step() as step:
@@ -271,11 +276,6 @@ def _written(access: Access, chosen: Sequence[_Removal], asked: Objects, name: s
             case str() as setting:
                 statements.append(setting)
                 effects.append("it counts for large objects of everybody, and after a reload")
-    for on, entries in _by_acl(chosen):
-        of_relation = asked.kind == "column" and on.kind != "column"
-        written, others = _revokes(access, on, entries, asked.relation if of_relation else name)
-        statements += written
-        effects += others
     return Cut(tuple(statements), tuple(dict.fromkeys(effects)))
 
 
