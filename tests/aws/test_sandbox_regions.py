@@ -10,6 +10,8 @@ import pytest
 
 from tests.sandbox_fixtures import PATIENCE, Sandbox, refusal
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = "ap-southeast-4"
 
 

@@ -17,6 +17,8 @@ from replica_access.aws.ownership import as_list, tags
 from replica_access.sandbox.binaries import find_installation
 from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, SECRET, Account
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a password that somebody has chosen"
 
 
