@@ -75,7 +75,6 @@ def test_a_replica_as_the_primary(desk: Desk, first: str) -> None:
     assert_told(ran, 1, f"✗ primary: {first} is itself a read replica, of prod-db", f"set replica.source to {first}")
 
 
-@pytest.mark.slow
 def test_two_replicas_side_by_side(desk: Desk) -> None:
     names = [desk.sandbox.name("twin"), desk.sandbox.name("twin")]
     specs = [declare(desk, name) for name in names]

@@ -72,7 +72,6 @@ def test_a_lost_answer_to_each_call_makes_nothing_twice(
     assert_made_once(sandbox, aws, name)
 
 
-@pytest.mark.slow
 def test_throttling_only_takes_longer(sandbox: Sandbox, aws: StoppableAws, name: str) -> None:
     with sandbox.faults(throttle=4, by="replica-access/"):
         run(aws, wanted(name))

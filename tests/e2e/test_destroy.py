@@ -119,7 +119,6 @@ def test_with_users_nothing_of_them_is_left_on_the_primary(
     assert account.run("destroy", "--with-users").status == 0  # nothing left: nobody is asked
 
 
-@pytest.mark.slow
 def test_roles_that_no_run_is_known_to_have_made_stay(
     account: Account, before: tuple[dict[str, Any], list[str]]
 ) -> None:
@@ -173,7 +172,6 @@ def test_what_keeps_a_group_is_named_and_the_same_command_finishes(
     assert everything(account.sandbox) == before[0]
 
 
-@pytest.mark.slow
 def test_whoever_presses_ctrl_c_is_told_what_remains_and_goes_on_later(
     account: Account, before: tuple[dict[str, Any], list[str]]
 ) -> None:
@@ -192,7 +190,6 @@ def test_whoever_presses_ctrl_c_is_told_what_remains_and_goes_on_later(
     assert everything(account.sandbox) == before[0]
 
 
-@pytest.mark.slow
 def test_a_restored_secret_names_the_replica_that_there_is(
     account: Account, before: tuple[dict[str, Any], list[str]]
 ) -> None:
