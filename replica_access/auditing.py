@@ -79,8 +79,9 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
             primary = unseen.attempt(f"primary {legible(login.server)}", partial(_primary, spec, login))
         beside = _Beside(login, primary.databases) if primary is not None else _Beside()
         replicas = tuple(_replicas(spec, hosting, beside, unseen, progress))
-        asked = (primary.server, login) if primary is not None and login is not None else next(iter(replicas), None)
-        realms = tuple(_realms(spec, *asked, unseen)) if asked is not None else ()
+        realms = primary.realms if primary is not None else ()
+        if primary is None and replicas:
+            realms = _realms(spec, *replicas[0], unseen)
         surroundings = around.result()
     return Facts(
         spec=spec,
@@ -111,6 +112,7 @@ class _Primary:
     server: Server
     databases: tuple[str, ...]
     plan: Plan
+    realms: tuple[Realm, ...]
     unseen: tuple[NotChecked, ...]
 
 
@@ -127,8 +129,12 @@ def _primary(spec: Spec, login: Login) -> _Primary:
         found, plan = planning.plan_cluster(connection, spec, stored, EVERYTHING)
         server = observe.server(connection, login, found.cluster)
     unseen = _Unseen()
-    plans = in_each(list(found.databases), partial(_database, login, found, unseen))
-    return _Primary(server, tuple(found.desired.rules), sum(filter(None, plans.values()), plan), tuple(unseen.found))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(_realms, spec, server, login, unseen)
+        plans = in_each(list(found.databases), partial(_database, login, found, unseen))
+        realms = reading.result()
+    databases = tuple(found.desired.rules)
+    return _Primary(server, databases, sum(filter(None, plans.values()), plan), realms, tuple(unseen.found))
 
 
 def _database(login: Login, found: Survey, unseen: _Unseen, database: str) -> Plan | None:
@@ -157,19 +163,18 @@ def _replicas(
             yield server, login
 
 
-def _realms(spec: Spec, server: Server, login: Login, unseen: _Unseen) -> Iterator[Realm]:
+def _realms(spec: Spec, server: Server, login: Login, unseen: _Unseen) -> tuple[Realm, ...]:
     """Look into every database of `server`: the primary, or, where that cannot be asked, a replica."""
-    open_databases = [d.name for d in server.cluster.databases.values() if d.allows_connections and not d.is_system]
-    desired = from_spec(spec, filter(is_utf8, open_databases))
-    looks = {
-        name: partial(
-            unseen.attempt, f"rights in {shown(name)} on {legible(server.name)}", partial(_rights, login, name)
-        )
-        for name in filter(is_utf8, open_databases)
-    }
-    found = in_each(list(looks), lambda name: looks[name]())
-    judged = [rights for rights in found.values() if rights is not None]
-    yield from (Realm(server.name, rights, desired, first=number == 0) for number, rights in enumerate(judged))
+    known = server.cluster.databases.values()
+    names = [d.name for d in known if d.allows_connections and not d.is_system and is_utf8(d.name)]
+    desired = from_spec(spec, names)
+
+    def look(name: str) -> Rights | None:
+        what = f"rights in {shown(name)} on {legible(server.name)}"
+        return unseen.attempt(what, partial(_rights, login, name))
+
+    judged = [rights for rights in in_each(names, look).values() if rights is not None]
+    return tuple(Realm(server.name, rights, desired, first=number == 0) for number, rights in enumerate(judged))
 
 
 def _rights(login: Login, database: str) -> Rights:

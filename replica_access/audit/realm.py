@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from replica_access.audit.effective import Access
 from replica_access.catalog import Entry, Role
 from replica_access.desired import Desired, Rule, wanted_columns
-from replica_access.model import Oid
+from replica_access.model import PUBLIC, Oid
 from replica_access.patterns import is_system_schema, matches
 from replica_access.rights import RELATIONS, SHARED, Kind, Objects, Rights
 
 NOTHING: frozenset[str] = frozenset()
+
+ClassOf = Callable[[Objects, str], str]
+"""Which class a privilege on objects is of, in a family of rules."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,45 @@ class Realm:
             and not is_system_schema(objects.schema)
             and not (objects.kind == "schema" and all(map(is_system_schema, objects.names)))
         )
+
+    def to_readers(self, class_of: ClassOf) -> Mapping[str, Sequence[tuple[Objects, Oid, Sequence[Entry]]]]:
+        """Return what readers were granted on which objects, by its class; empty for objects of their own.
+
+        A family of rules asks for the same classes again and again: they are worked out once.
+        """
+        if class_of not in self._to_readers:
+            found: dict[str, list[tuple[Objects, Oid, Sequence[Entry]]]] = {}
+            for objects in self.objects:
+                by_reader: dict[tuple[str, Oid], list[Entry]] = {}
+                for entry in self.granted(objects):
+                    place = class_of(objects, entry.privilege), entry.grantee
+                    by_reader.setdefault(place, []).append(entry)
+                for (which, reader), entries in by_reader.items():
+                    found.setdefault(which, []).append((objects, reader, entries))
+            self._to_readers[class_of] = found
+        return self._to_readers[class_of]
+
+    @cached_property
+    def _to_readers(self) -> dict[ClassOf, Mapping[str, Sequence[tuple[Objects, Oid, Sequence[Entry]]]]]:
+        return {}
+
+    def to_public(self, class_of: ClassOf) -> Mapping[str, Sequence[tuple[Objects, Sequence[Entry]]]]:
+        """Return what PUBLIC was granted on which objects that somebody has made, by its class; as `to_readers`."""
+        if class_of not in self._to_public:
+            found: dict[str, list[tuple[Objects, Sequence[Entry]]]] = {}
+            for objects in self.judged:
+                by_class: dict[str, list[Entry]] = {}
+                for entry in objects.entries:
+                    if entry.grantee == PUBLIC:
+                        by_class.setdefault(class_of(objects, entry.privilege), []).append(entry)
+                for which, entries in by_class.items():
+                    found.setdefault(which, []).append((objects, entries))
+            self._to_public[class_of] = found
+        return self._to_public[class_of]
+
+    @cached_property
+    def _to_public(self) -> dict[ClassOf, Mapping[str, Sequence[tuple[Objects, Sequence[Entry]]]]]:
+        return {}
 
     def granted(self, objects: Objects) -> Iterator[Entry]:
         """Yield the entries of an ACL that give something to a reader that is not the owner."""

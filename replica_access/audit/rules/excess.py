@@ -58,16 +58,11 @@ def class_of(objects: Objects, privilege: str) -> str:
 def _beyond(which: str, facts: Facts) -> Iterator[Hit]:
     """Yield, of what readers were granted, what the spec does not give them and is of the class `which`."""
     for realm in facts.realms:
-        for objects in realm.objects:
-            by_reader: dict[Oid, list[Entry]] = {}
-            for entry in realm.granted(objects):
-                if class_of(objects, entry.privilege) == which:
-                    by_reader.setdefault(entry.grantee, []).append(entry)
-            for reader, entries in by_reader.items():
-                yield from _of_reader(realm, facts, objects, reader, entries)
+        for objects, reader, entries in realm.to_readers(class_of).get(which, ()):
+            yield from _of_reader(realm, facts, objects, reader, entries)
 
 
-def _of_reader(realm: Realm, facts: Facts, objects: Objects, reader: Oid, entries: list[Entry]) -> Iterator[Hit]:
+def _of_reader(realm: Realm, facts: Facts, objects: Objects, reader: Oid, entries: Iterable[Entry]) -> Iterator[Hit]:
     if objects.kind in RELATIONS and realm.takes_all(reader, objects.schema):
         beyond = [entry for entry in entries if entry.privilege != "SELECT"]
         if beyond:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from replica_access.audit.facts import Facts
@@ -55,10 +55,9 @@ _MESSAGES = {
 
 def _granted(which: str, facts: Facts) -> Iterator[Hit]:
     for realm in facts.realms:
-        for objects in realm.judged:
-            entries = [e for e in objects.entries if e.grantee == PUBLIC and class_of(objects, e.privilege) == which]
+        for objects, entries in realm.to_public(class_of).get(which, ()):
             names = [name for name in objects.names if not (objects.kind == "database" and _is_system(name))]
-            if entries and names:
+            if names:
                 yield from _hits(realm, objects, names, entries, _MESSAGES[which])
 
 
@@ -66,7 +65,7 @@ def _is_system(database: str) -> bool:
     return database in {"rdsadmin", "template0", "template1"}
 
 
-def _hits(realm: Realm, objects: Objects, names: list[str], entries: list[Entry], message: str) -> Iterator[Hit]:
+def _hits(realm: Realm, objects: Objects, names: list[str], entries: Sequence[Entry], message: str) -> Iterator[Hit]:
     privileges = ", ".join(dict.fromkeys(entry.privilege for entry in entries))
     shared = objects.kind in {"database", "tablespace", "parameter"}
     for about, some in groups(objects, names):
