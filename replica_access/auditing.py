@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ from replica_access.findings import Audit, NotChecked, RuleSummary
 from replica_access.model import Login, Plan
 from replica_access.names import is_utf8, legible, shown
 from replica_access.observed import Server
+from replica_access.on_behalf import for_the_admin
 from replica_access.outlook import EVERYTHING
 from replica_access.progress import Progress
 from replica_access.side_by_side import in_each
@@ -76,7 +77,8 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
         around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
         login, primary = unseen.attempt("primary", hosting.primary), None
         if login is not None:
-            primary = unseen.attempt(f"primary {legible(login.server)}", partial(_primary, spec, login))
+            look = partial(_primary, spec, login, hosting.admin_name())
+            primary = unseen.attempt(f"primary {legible(login.server)}", look)
         beside = _Beside(login, primary.databases) if primary is not None else _Beside()
         replicas = tuple(_replicas(spec, hosting, beside, unseen, progress))
         realms = primary.realms if primary is not None else ()
@@ -116,18 +118,21 @@ class _Primary:
     unseen: tuple[NotChecked, ...]
 
 
-def _primary(spec: Spec, login: Login) -> _Primary:
-    """Look at the primary, and at what a plan would change on it.
+def _primary(spec: Spec, login: Login, admin: str | None) -> _Primary:
+    """Look at the primary, and at what a plan of the `admin` would change on it, whoever looks.
 
     Whether passwords are stored is nobody's business here: that they are is taken for granted.
     """
     from replica_access.postgres import observe, planning
+    from replica_access.postgres.catalog import read_cluster
     from replica_access.postgres.connect import connect
 
     stored = frozenset(name for name, user in spec.users.items() if user.auth == "password")
     with connect(login, read_only=True) as connection:
-        found, plan = planning.plan_cluster(connection, spec, stored, EVERYTHING)
-        server = observe.server(connection, login, found.cluster)
+        seen = read_cluster(connection)
+        judged = for_the_admin(seen, _readers(spec), admin)
+        found, plan = planning.plan_cluster(connection, spec, stored, EVERYTHING, judged)
+        server = replace(observe.server(connection, login, seen), cluster=judged)
     unseen = _Unseen()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(_realms, spec, server, login, unseen)
@@ -153,14 +158,17 @@ def _replicas(
     if spec.replica is None:
         return
     logins: Mapping[str, Login] | None = unseen.attempt("replicas", hosting.replicas)
-    readers = (*spec.roles, *spec.users)
     for name, login in (logins or {}).items():
         progress.waiting(f"looking at {legible(name)}")
-        look = partial(observe.replica, login, beside.primary, readers, beside.databases)
+        look = partial(observe.replica, login, beside.primary, _readers(spec), beside.databases)
         if (found := unseen.attempt(f"replica {legible(name)}", look)) is not None:
             server, missed = found
             unseen.found += missed
-            yield server, login
+            yield replace(server, cluster=for_the_admin(server.cluster, _readers(spec))), login
+
+
+def _readers(spec: Spec) -> tuple[str, ...]:
+    return (*spec.roles, *spec.users)
 
 
 def _realms(spec: Spec, server: Server, login: Login, unseen: _Unseen) -> tuple[Realm, ...]:

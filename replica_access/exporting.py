@@ -5,6 +5,7 @@
     template    a CloudFormation template of what `apply` would make in AWS
     policy      what IAM has to allow for that, for looking, or for logging in
     grants      the plan of users and grants, for a script
+    auditor     the plan of a role that audits and can do nothing else, for a script
 
 Each is of the whole set-up, whatever of it is there already.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from replica_access import workflow
 from replica_access.errors import UsageError
 from replica_access.model import Request
+from replica_access.names import shown
 from replica_access.outlook import EVERYTHING, Outlook, refuse_what_stands_in_the_way
 from replica_access.progress import Progress
 from replica_access.side_by_side import in_each
@@ -92,6 +94,28 @@ def grants(spec: Spec, hosting: Hosting, progress: Progress) -> Outlook:
     examined = in_each(list(found.databases), partial(workflow.look_at_database, login, found, False))
     databases = {name: each.plan for name, each in examined.items()}
     return Outlook((), cluster=cluster_plan, databases=databases, server=found.cluster)
+
+
+def auditor(spec: Spec, hosting: Hosting, progress: Progress, name: str) -> Outlook:
+    """Return the plan that makes the login `name` for audits, for a primary on which it is not there yet.
+
+    :raises UsageError: no role can have that name, or the spec gives it to a reader.
+    :raises Error: the primary could not be asked.
+    """
+    from replica_access.postgres.auditor import plan_auditor
+    from replica_access.postgres.catalog import read_cluster
+    from replica_access.postgres.connect import connect
+    from replica_access.spec import refusal_of_role
+
+    if reason := refusal_of_role(name):
+        raise UsageError(f"{shown(name)} cannot be the role that audits: {reason}.", "Name another with --role.")
+    if name in spec.roles or name in spec.users:
+        raise UsageError(f"{shown(name)} is a reader of the spec.", "Name another role with --role.")
+    progress.stage("looking at the primary")
+    with connect(hosting.primary(), read_only=True) as connection:
+        found = read_cluster(connection)
+    by_iam = spec.primary.auth == "iam" and spec.primary.admin_secret is None
+    return Outlook((), cluster=plan_auditor(found, name, by_iam=by_iam), server=found)
 
 
 def _require_rds(spec: Spec) -> None:

@@ -35,6 +35,9 @@ class Hosting(Protocol):
     def primary(self) -> Login:
         """Return how the admin logs in to the primary."""
 
+    def admin_name(self) -> str | None:
+        """Return the name of the admin, whoever logs in; ``None`` where nothing but the server could tell."""
+
     def replicas(self) -> Mapping[str, Login]:
         """Return how the admin logs in to each replica, by the name that people know it by; empty: none (yet)."""
 
@@ -82,6 +85,9 @@ class PlainHosting:
 
     def primary(self) -> Login:
         return self._login(self.spec.primary.dsn or "")
+
+    def admin_name(self) -> None:
+        return None
 
     def replicas(self) -> Mapping[str, Login]:
         dsns = self.spec.replica.dsn if self.spec.replica is not None else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from replica_access.catalog import Cluster
 from replica_access.findings import NotChecked
-from replica_access.model import Address, BlockedObject, Change
+from replica_access.model import Address, BlockedObject, Change, Oid
 
 if TYPE_CHECKING:
     from replica_access.aws_commands import Commands
@@ -57,6 +57,7 @@ class Server:
     """One server, as the admin sees it.
 
     :param name: as people know it.
+    :param asker: the role that looked, which need not be the admin.
     :param settings: by name, as ``pg_settings`` has them for a session without settings of its own.
     :param refuses_plain: whether it refuses sessions without TLS; ``None`` where that was not tried.
     :param plain_detail: what came of trying.
@@ -66,6 +67,7 @@ class Server:
     name: str
     cluster: Cluster
     settings: Mapping[str, str]
+    asker: Oid
     refuses_plain: bool | None = None
     plain_detail: str = ""
     replication: Replication | None = None

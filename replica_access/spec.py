@@ -56,6 +56,15 @@ def _role_name(value: str) -> str:
     return value
 
 
+def refusal_of_role(name: str) -> str:
+    """Return why no role of ours can be called `name`; empty where one can."""
+    try:
+        _role_name(_name(name))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 Name = Annotated[str, AfterValidator(_name)]
 RoleName = Annotated[str, AfterValidator(_name), AfterValidator(_role_name)]
 InstanceId = Annotated[

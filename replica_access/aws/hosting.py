@@ -133,6 +133,10 @@ class RdsHosting:
         home = survey.home_of(self.aws, self.spec)  # where the admin's secret is, too
         return credentials.primary_login(home, self.spec, self._primary_instance(), directory=self.spec.directory)
 
+    def admin_name(self) -> str:
+        """Return the name of the master user."""
+        return self._primary_instance().master_user
+
     def replicas(self) -> Mapping[str, Login]:
         """Return how the admin logs in to the replica, by its identifier; empty where none can be used (yet).
 

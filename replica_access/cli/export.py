@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replica_access.cli.context import Context
 from replica_access.cli.running import AllowWide, SkipBlocked
 from replica_access.errors import UsageError
+
+if TYPE_CHECKING:  # whoever asks for help waits for it
+    from replica_access.model import Plan
 
 app = typer.Typer(help="Write the set-up down for people who deploy by other means.", no_args_is_help=True)
 
@@ -26,6 +29,13 @@ class For(StrEnum):
     PROVISION = "provision"
     AUDIT = "audit"
     CONNECT = "connect"
+
+
+class Script(StrEnum):
+    """Whom a script makes."""
+
+    READERS = "readers"
+    AUDIT = "audit"
 
 
 @app.command()
@@ -77,28 +87,56 @@ def iam_policy(
 
 
 @app.command()
-def sql(context: typer.Context, skip_blocked: SkipBlocked = False, out: Out = None) -> None:
+def sql(
+    context: typer.Context,
+    purpose: Annotated[
+        Script, typer.Option("--for", metavar="readers|audit", help="Whom it makes: the readers, or who audits them.")
+    ] = Script.READERS,
+    role: Annotated[
+        str | None, typer.Option("--role", metavar="NAME", help="What the login that audits is called; auditor.")
+    ] = None,
+    skip_blocked: SkipBlocked = False,
+    out: Out = None,
+) -> None:
     """Print a psql script that makes the users and all that they are granted, and stops on the first error.
 
     It is the whole set-up, as if nothing of it were there, and can be run again; `plan --sql` prints what is missing
     now. No password is in it: it names the logins that need one.
 
+    With --for audit it makes the login that `audit` needs instead: one that may connect to every database, and can
+    read no table and change nothing.
+
     Run it on the primary, as the admin: psql -f readers.sql "host=db1 dbname=postgres user=admin"
 
     replica-access export sql --out readers.sql
+
+    replica-access export sql --for audit --out auditor.sql
     """
     from replica_access import exporting, workflow
-    from replica_access.cli import documents
     from replica_access.outlook import refuse_what_stands_in_the_way
     from replica_access.postgres import script
 
     call = Context.of(context)
+    if role is not None and purpose is not Script.AUDIT:
+        raise UsageError("--role names the login that audits.", "Say --for audit with it, or leave it out.")
     spec = call.spec()
-    outlook = exporting.grants(spec, workflow.host(spec), call.terminal)
+    hosting = workflow.host(spec)
+    roles: tuple[str, ...]
+    if purpose is Script.AUDIT:
+        roles = (role if role is not None else "auditor",)
+        outlook = exporting.auditor(spec, hosting, call.terminal, roles[0])
+        what = "the login that audits, which may connect to every database and has no other right"
+    else:
+        outlook = exporting.grants(spec, hosting, call.terminal)
+        roles, what = (*spec.roles, *spec.users), "the readers and all that they are granted"
     refuse_what_stands_in_the_way(outlook, skip_blocked=skip_blocked)
-    plan = outlook.plan
-    readers = (*spec.roles, *spec.users)
-    text = documents.printable(script.render_set_up(plan, spec.primary.database, readers))
+    _deliver_script(call, outlook.plan, script.render_set_up(outlook.plan, spec.primary.database, roles, what), out)
+
+
+def _deliver_script(call: Context, plan: Plan, text: str, out: Path | None) -> None:
+    from replica_access.cli import documents
+
+    text = documents.printable(text)
     notes = [f"{pending.kind} {pending.name}: {pending.reason}" for pending in plan.pending]
     notes += [f"left out: {blocked.object}: {blocked.reason}" for blocked in plan.blocked]
     if call.as_json and out is None:

@@ -61,11 +61,12 @@ def diff_connect(desired: Desired, cluster: Cluster, request: Request) -> Plan:
             if not database.connect & ((foreseen.reached_from(role.oid) - others) | {role.oid}):
                 missing.setdefault(reader, []).append(database)
     for reader, databases in missing.items():
-        plan += _connect(reader, databases, authority)
+        plan += connect(reader, databases, authority)
     return plan
 
 
-def _connect(reader: str, databases: list[Database], authority: Authority) -> Plan:
+def connect(reader: str, databases: list[Database], authority: Authority) -> Plan:
+    """Return what lets `reader` connect to `databases`, as the owner of each."""
     allowed: dict[Oid | None, list[Database]] = {}
     stuck: list[BlockedObject] = []
     for database in databases:

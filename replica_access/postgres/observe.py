@@ -33,7 +33,8 @@ def server(connection: psycopg.Connection[Any], login: Login, cluster: Cluster |
     """
     settings = _settings(connection)
     refuses, detail = _refuses_plain(connection, login)
-    return Server(login.server, cluster or read_cluster(connection), settings, refuses, detail)
+    cluster = cluster or read_cluster(connection)
+    return Server(login.server, cluster, settings, cluster.admin, refuses, detail)
 
 
 def _settings(connection: psycopg.Connection[Any]) -> Mapping[str, str]:

@@ -132,6 +132,12 @@ def _judge(source: Any, target: int, replica: Any, waited_s: float) -> tuple[boo
                 f"The replica follows timeline {int(replica.timeline, 16)}, the primary writes timeline"
                 f" {int(source.timeline, 16)}. It streams from another server: check which is the primary."
             )
+        if replica.timeline is None and replica.streaming and replica.timeline_on_disk != source.timeline:
+            return None, (
+                f"The replica has replayed timeline {int(replica.timeline_on_disk, 16)}, the primary writes timeline"
+                f" {int(source.timeline, 16)}: it streams from another server, or has followed a failover of some"
+                " minutes ago. GRANT pg_read_all_stats to whoever asks, to see which."
+            )
         return True, f"everything up to {source.lsn} is replayed, after {waited_s * 1000:.1f} ms"
     return None, _what_holds_it_up(target, replica, waited_s)
 

@@ -28,14 +28,16 @@ def render(plan: Plan, maintenance_database: str) -> str:
     return _script(head, ((database, changes, _forward(changes)) for database, changes in transactions))
 
 
-def render_set_up(plan: Plan, maintenance_database: str, readers: Iterable[str]) -> str:
-    """Return the SQL part of a plan for a primary without any of its `readers`, to be run as often as one likes.
+def render_set_up(plan: Plan, maintenance_database: str, roles: Iterable[str], what: str) -> str:
+    """Return the SQL part of a plan for a primary without any of its `roles`, to be run as often as one likes.
 
     What a GRANT gives twice, it gives once. A role that is there already is left as it is, and the script says so.
+
+    :param what: it makes, in words.
     """
-    names = {shown(name): name for name in readers}
+    names = {shown(name): name for name in roles}
     head = [
-        "-- Makes the readers and all that they are granted; run it on the primary, as the admin.",
+        f"-- Makes {what}; run it on the primary, as the admin.",
         "-- It stops on the first error; a database is one transaction, or several where there are very many objects.",
     ]
     transactions = _transactions(plan, maintenance_database)

@@ -180,5 +180,30 @@ def test_what_is_on_rds_is_not_exported_of_other_servers(shop: Shop) -> None:
         )
 
 
+def test_the_login_that_audits_is_made_by_a_script_and_finds_what_the_admin_finds(shop: Shop) -> None:
+    assert shop.run("apply", "--yes").status == 0
+    script = exported(shop, "--for", "audit", "--role", "watch")
+    for _ in range(2):
+        ran = psql(shop, script)
+        assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith('"watch" is there already: its attributes are left as they are\n')
+    assert psql(shop, '\\password "watch"', f"{PASSWORD}\n{PASSWORD}\n").returncode == 0
+    try:
+        shop.declare(dsn=shop.dsn(user="watch"))
+        told = shop.run("audit", "--format", "json", "--history", "none", PGPASSWORD=PASSWORD)
+        assert told.document["not_checked"] == []
+        assert told.status == 0, told
+    finally:
+        shop.forget_readers("watch")
+
+
+def test_a_reader_or_a_name_of_the_server_is_no_auditor(shop: Shop) -> None:
+    for name, why in (("bi", "bi is a reader of the spec."), ("rdsx", "rdsx cannot be the role that audits: names")):
+        ran = shop.run("export", "sql", "--for", "audit", "--role", name)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.startswith(f"Error: {why}")
+    assert shop.run("export", "sql", "--role", "watch").status == 2
+
+
 def without_passwords(found: list[str]) -> list[str]:
     return [re.sub(r"with(out)? a password", "", fact) for fact in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
@@ -150,27 +149,3 @@ def test_without_the_primary_the_replica_is_looked_at_alone(
     assert writes == {key(each) for each in audit(world, both).findings if each.rule == "excess-write"}
     assert ("excess-write", world.reader, "leasing.lease") in writes
     assert not [each for each in told.findings if each.rule == "lack-missing"]
-
-
-def test_an_auditor_needs_no_more_than_to_connect(
-    world: World, primary: PostgresServer, make_role: Callable[..., str]
-) -> None:
-    world.apply()
-    world.sabotage('GRANT INSERT ON leasing.lease TO :"reader"; GRANT CREATE ON SCHEMA leasing TO PUBLIC')
-    auditor = make_role("auditor", "LOGIN PASSWORD 'auditor'")
-    primary.psql(f'GRANT CONNECT ON DATABASE "{world.database}" TO "{auditor}"')
-    admin = world.dsn.split("user=")[1].split()[0]
-    spec = world.spec()
-    theirs = spec.model_copy(
-        update={
-            "primary": spec.primary.model_copy(update={"dsn": world.dsn.replace(f"user={admin}", f"user={auditor}")})
-        }
-    )
-    before = audit(world, spec)
-    os.environ["PGPASSWORD"] = "auditor"  # the fixture of the world puts it back
-    told = audit(world, theirs)
-    assert not [each for each in told.not_checked if world.database in each.what]
-    of_rights = {"excess", "public"}
-    assert {key(each) for each in told.findings if each.family in of_rights and each.database == world.database} == {
-        key(each) for each in before.findings if each.family in of_rights and each.database == world.database
-    }

@@ -594,6 +594,12 @@ def test_servers_that_are_no_pair(site: Site, tmp_path: Path) -> None:
         try:
             assert_only_this_fails(site, promoted, "in_recovery", "was promoted")
             assert_only_this_fails(site, follower, "replayed", "follows timeline 2, the primary writes timeline 1")
+            # whoever may not look at the WAL receiver is told that it cannot be told
+            login = replace(site.user_login(), parameters=where_is(follower, site.user), database=site.database)
+            with connect(site.superuser_login()) as ours, connect(login, read_only=True) as theirs:
+                replay = wait_for_replay(ours, theirs, deadline_s=0.1)
+            assert not replay.reached
+            assert "has replayed timeline 2, the primary writes timeline 1" in replay.detail
         finally:
             follower.remove()
     finally:
@@ -607,8 +613,12 @@ def test_servers_that_are_no_pair(site: Site, tmp_path: Path) -> None:
         stranger.remove()
 
 
+def where_is(server: PostgresServer, user: str) -> dict[str, str]:
+    return {"host": server.host, "port": str(server.port), "user": user, "sslmode": "disable"}
+
+
 def assert_only_this_fails(site: Site, replica: PostgresServer, name: str, detail: str) -> None:
-    where = {"host": replica.host, "port": str(replica.port), "user": replica.superuser, "sslmode": "disable"}
+    where = where_is(replica, replica.superuser)
     proof = site.prove(replica=Login("", where, password=Secret(replica.superuser_password)), deadline_s=5)
     assert failed(proof) == {name}
     assert len(proof.checks) == 1

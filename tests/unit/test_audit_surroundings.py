@@ -110,7 +110,7 @@ def test_what_could_not_be_seen_is_said_with_the_reason(landscape: Landscape, wh
 def server(**replication: Any) -> Server:
     cluster = Cluster("1", 170000, True, True, 10, {}, (), {})
     stands = {"in_recovery": True, "system_identifier": "1", "lag_ms": None, "paused": False, "streaming": True}
-    return Server("analytics", cluster, {}, True, "", Replication(**{**stands, **replication}))
+    return Server("analytics", cluster, {}, 10, True, "", Replication(**{**stands, **replication}))
 
 
 @pytest.mark.parametrize(

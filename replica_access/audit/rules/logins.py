@@ -82,7 +82,7 @@ def _undeclared(facts: Facts) -> Iterator[Hit]:
         return
     cluster = server.cluster
     for role in cluster.roles.values():
-        known = role.name in facts.spec.users or role.is_system or role.oid == cluster.admin
+        known = role.name in facts.spec.users or role.is_system or role.oid in {cluster.admin, server.asker}
         if known or not role.login or _is_over(facts, role):
             continue
         open_to = _may_connect(cluster, role)
