@@ -147,7 +147,10 @@ def _database(login: Login, found: Survey, unseen: _Unseen, database: str) -> Pl
 
     what = f"database {legible(database)} of {legible(login.server)}"
     examined = unseen.attempt(what, partial(look_at_database, login, found, False, database))
-    return examined.plan if examined is not None else None
+    if examined is None:
+        return None
+    blocked = tuple(replace(each, database=database) for each in examined.plan.blocked)
+    return replace(examined.plan, blocked=blocked)
 
 
 def _replicas(

@@ -215,12 +215,25 @@ class BlockedObject:
     """Something the admin may not change, with the exact statement for who may.
 
     :param optional: whether it is shared by all databases and can be left out all the same, with ``--skip-blocked``.
+    :param remedy: the same as it is typed, what else there is to know in comments; empty where nothing typed helps.
+    :param database: where; ``None`` where all databases share it.
     """
 
     object: str
     reason: str
     fix: str
     optional: bool = False
+    remedy: str = ""
+    database: str | None = None
+
+    @classmethod
+    def with_statements(cls, object_: str, reason: str, by: str, sql: str, *, optional: bool = False) -> BlockedObject:
+        """Return what somebody else may change.
+
+        :param by: who, as people read it.
+        :param sql: without the last semicolon.
+        """
+        return cls(object_, reason, f"as {by}: {sql};", optional, f"-- as {by}\n{sql};")
 
 
 @dataclass(frozen=True, slots=True)

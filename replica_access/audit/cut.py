@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from replica_access.audit.effective import Access
-from replica_access.audit.paths import Path, Paths, Step
+from replica_access.audit.paths import Path, PathFinder, Paths, Step
 from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry
 from replica_access.model import PUBLIC, Oid
@@ -72,6 +72,18 @@ def cuts(access: Access, paths: Paths, objects: Objects, name: str) -> tuple[Cut
         cut = _written(access, chosen, objects, name)
         found.setdefault(cut.statements, replace(cut, smallest=smallest and paths.complete))
     return tuple(found.values())
+
+
+def ending(access: Access, role: Oid, objects: Objects, names: Sequence[str], privilege: str) -> str:
+    """Return as one script what ends every way by which `role` has `privilege` on those of `objects`.
+
+    What is taken from roles is preferred: it does the same for all of the names. Empty where no statement ends it.
+    """
+    paths = PathFinder(access).paths(role, objects, privilege)
+    found = dict.fromkeys(cuts(access, paths, objects, name)[-1:] for name in names[:2])
+    if len(found) > 1:
+        found |= dict.fromkeys(cuts(access, paths, objects, name)[-1:] for name in names[2:])
+    return "\n".join(f"{statement};" for cut in chain.from_iterable(found) for statement in cut.statements)
 
 
 def _at_the_object(removal: _Removal) -> int:

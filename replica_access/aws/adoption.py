@@ -37,6 +37,7 @@ def not_ours(replica: Instance, source: str, commands: Commands) -> BlockedObjec
             name,
             f"{name} exists already and does not carry our tag",
             f"Choose another replica.instance, or hand this one over: {tag}",
+            remedy=f"# choose another replica.instance in the spec, or hand this one over:\n{tag}",
         )
     return None
 
@@ -79,6 +80,7 @@ def foreign_group(group: SecurityGroup, replica: str, commands: Commands) -> Blo
         group.id,
         f"{group.id} is a security group called {group.name} that does not carry our tag",
         f"Delete it when nobody needs it, or hand it over: {tag}",
+        remedy=f"# delete it when nobody needs it, or hand it over:\n{tag}",
     )
 
 
@@ -88,6 +90,7 @@ def foreign_parameter_group(group: str, arn: str, replica: str, commands: Comman
         group,
         f"{group} is a parameter group that does not carry our tag",
         f"Delete it when nobody needs it, or hand it over: {tag}",
+        remedy=f"# delete it when nobody needs it, or hand it over:\n{tag}",
     )
 
 

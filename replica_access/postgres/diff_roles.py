@@ -103,12 +103,14 @@ def _created(wanted: WantedRole, cluster: Cluster) -> Plan:
     admin = cluster.roles[cluster.admin]
     if not (admin.superuser or admin.create_role):
         create = statements.create_role(name, login=wanted.login)
+        alter = f"ALTER ROLE {statements.quoted(admin.name)} CREATEROLE"
         return Plan(
             blocked=(
                 BlockedObject(
                     object=f"role {shown(name)}",
                     reason=f"the admin {shown(admin.name)} has no CREATEROLE",
-                    fix=f"as a superuser: ALTER ROLE {statements.quoted(admin.name)} CREATEROLE; -- or: {create};",
+                    fix=f"as a superuser: {alter}; -- or: {create};",
+                    remedy=f"-- as a superuser\n{alter};\n-- or: {create};",
                 ),
             )
         )
@@ -165,8 +167,9 @@ def _altered(wanted: WantedRole, role: Role, authority: Authority, stored_passwo
         reason = (
             f"the admin {shown(authority.admin.name)} may not alter it (CREATEROLE and ADMIN OPTION on it are needed)"
         )
-        sql = " ".join(f"{statement};" for change in changes for statement in change.sql)
-        return Plan(blocked=(BlockedObject(f"role {shown(role.name)}", reason, f"as a superuser: {sql}"),))
+        sql = "; ".join(statement for change in changes for statement in change.sql)
+        blocked = BlockedObject.with_statements(f"role {shown(role.name)}", reason, "a superuser", sql)
+        return Plan(blocked=(blocked,))
     return Plan(tuple(changes), blocked=unfit)
 
 
@@ -180,12 +183,14 @@ def _unfit(wanted: WantedRole, role: Role, stored_passwords: frozenset[str]) -> 
                 f"role {shown(role.name)}",
                 f"it exists already and has {word}, which no reader may have",
                 f"ALTER ROLE {name} NO{word}; -- or choose another name in the spec",
+                remedy=f"ALTER ROLE {name} NO{word};\n-- or choose another name in the spec",
             )
     if role.login and not wanted.login:
         yield BlockedObject(
             f"role {shown(role.name)}",
             "it exists already and may log in, but the spec declares it as a group",
             f"ALTER ROLE {name} NOLOGIN; -- or declare it under [users]",
+            remedy=f"ALTER ROLE {name} NOLOGIN;\n-- or declare it under [users]",
         )
     if wanted.secret is not None and role.name not in stored_passwords:
         yield BlockedObject(
@@ -283,7 +288,8 @@ def _joined(member: str, group_name: str, group: Role | None, authority: Authori
     # The creator of a role may grant it; a system role such as rds_iam is tried: RDS lets its master do that.
     if group is not None and not group.is_system and not authority.may_grant(group):
         reason = f"the admin {shown(authority.admin.name)} has no ADMIN OPTION on {shown(group_name)}"
-        return Plan(blocked=(BlockedObject(f"role {shown(member)}", reason, f"as a superuser: {statement};"),))
+        blocked = BlockedObject.with_statements(f"role {shown(member)}", reason, "a superuser", statement)
+        return Plan(blocked=(blocked,))
     return Plan(
         (
             Change(

@@ -79,12 +79,8 @@ def _membership(membership: Membership, desired: Desired, authority: Authority, 
     )  # fmt: skip
     what = f"the membership in {shown(group.name)}" if beyond else f"the right to let others into {shown(group.name)}"
     if reason := _why_not(membership, authority):
-        blocked = BlockedObject(
-            f"role {shown(member.name)}",
-            f"{what} cannot be taken from it: {reason}",
-            f"as a superuser: {sql};",
-            optional=True,
-        )
+        why = f"{what} cannot be taken from it: {reason}"
+        blocked = BlockedObject.with_statements(f"role {shown(member.name)}", why, "a superuser", sql, optional=True)
         if request.allow_revoke:
             return Plan(blocked=(blocked,))
         return Plan(pending=(Pending("membership", blocked.object, f"{blocked.reason}; {blocked.fix}"),))
@@ -135,10 +131,11 @@ def _departing(role: Role, authority: Authority, holdings: Sequence[Holdings], r
     name = shown(role.name)
     if not authority.may_alter(role) or not authority.may_grant(role):
         reason = f"the admin {shown(authority.admin.name)} may not drop it (CREATEROLE and ADMIN OPTION are needed)"
-        fix = f"as a superuser: {statements.drop_role(role.name)};"
+        drop = statements.drop_role(role.name)
+        blocked = BlockedObject.with_statements(f"role {name}", reason, "a superuser", drop, optional=True)
         if request.allow_drop:
-            return Plan(blocked=(BlockedObject(f"role {name}", reason, fix, optional=True),))
-        return Plan(pending=(Pending("role", name, f"is not in the spec any more; {reason}; {fix}"),))
+            return Plan(blocked=(blocked,))
+        return Plan(pending=(Pending("role", name, f"is not in the spec any more; {reason}; {blocked.fix}"),))
     changes = []
     if role.login:
         changes.append(

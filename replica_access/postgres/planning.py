@@ -190,10 +190,11 @@ def closed_to_admin(cluster: Cluster, database: str) -> BlockedObject | None:
         return None
     owner = cluster.roles.get(cluster.databases[database].owner)
     grant = statements.connect_on("GRANT", [database], admin.name)
-    return BlockedObject(
-        object=f"database {shown(database)}",
-        reason=f"the admin {shown(admin.name)} may not connect to it, so nothing in it was looked at",
-        fix=f"as {shown(owner.name) if owner else 'a superuser'}: {grant};",
+    return BlockedObject.with_statements(
+        f"database {shown(database)}",
+        f"the admin {shown(admin.name)} may not connect to it, so nothing in it was looked at",
+        shown(owner.name) if owner else "a superuser",
+        grant,
     )
 
 

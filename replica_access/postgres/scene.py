@@ -131,7 +131,7 @@ def for_departed(here: Scene) -> Scene:
 
 
 def blocked(what: str, refusal: Refusal, sql: str) -> BlockedObject:
-    return BlockedObject(what, f"cannot be granted: {refusal.reason}", f"as {refusal.by}: {sql};")
+    return BlockedObject.with_statements(what, f"cannot be granted: {refusal.reason}", refusal.by, sql)
 
 
 def count(number: int, noun: str) -> str:

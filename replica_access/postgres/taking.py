@@ -238,7 +238,7 @@ def unable(here: Scene, refusal: Refusal, words: str, sql: Sequence[str]) -> Pla
     """Say what cannot be taken away: it stops a run that was to take it away, and is only said in any other."""
     what = f"{shown(here.catalog.name)}: {words}" if here.catalog.name else words
     reason = f"cannot be taken from {shown(here.reader)}: {refusal.reason}"
-    fix = f"as {refusal.by}: {'; '.join(sql)};"
+    blocked = BlockedObject.with_statements(what, reason, refusal.by, "; ".join(sql), optional=True)
     if here.request.allow_drop if here.takes == "drop" else here.request.allow_revoke:
-        return Plan(blocked=(BlockedObject(what, reason, fix, optional=True),))
-    return Plan(pending=(Pending("privilege", what, f"{reason}; {fix}"),))
+        return Plan(blocked=(blocked,))
+    return Plan(pending=(Pending("privilege", what, f"{reason}; {blocked.fix}"),))

@@ -72,6 +72,7 @@ class Faults:
     :ivar hold: instances by name, and the status that each stays in once it is there.
     :ivar fail: instances by name, and the status that the creation of each ends in.
     :ivar quota: quotas by Service Quotas' code, and the value that each has instead of AWS's.
+    :ivar certificates: instances by name, and in how many days the certificate of each ends, until it gets another.
     :ivar linger: how many seconds the network interface of an instance outlives it.
     :ivar by: a part of the User-Agent; the calls of others meet none of this.
     """
@@ -86,6 +87,7 @@ class Faults:
     hold: Mapping[str, str] = field(default_factory=dict)
     fail: Mapping[str, str] = field(default_factory=dict)
     quota: Mapping[str, float] = field(default_factory=dict)
+    certificates: Mapping[str, float] = field(default_factory=dict)
     linger: float = 1.0
     by: str = ""
 

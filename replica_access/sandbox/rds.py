@@ -210,6 +210,7 @@ class SandboxRDS(Clusters):
         if name := call.get("db_parameter_group_name"):
             refuse.other_family(self.parameter_group(name), self.site.family)
 
+        instance.has_new_certificate |= call.get("ca_certificate_identifier") is not None
         deferred = {name: call.pop(name) for name in DEFERRABLE if name in call}
         instance.pending_modified_values |= {
             name: value for name, value in deferred.items() if value != getattr(instance, name)

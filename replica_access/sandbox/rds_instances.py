@@ -93,6 +93,7 @@ class Instance(DBInstance):
         self.in_force: dict[str, str] = dict(source.in_force) if source else {}
         here = source is not None and source.region == self.region
         self.group_in_force: str = source.group_in_force if source and here else self.db_parameter_groups()[0].name
+        self.has_new_certificate = False  # one that somebody has asked for
         self.groups_being_added: set[str] = set()
         self._asked: list[Future[None]] = []
         self.let_in: dict[str, Any] | None = None  # what pg_hba.conf says
@@ -147,7 +148,9 @@ class Instance(DBInstance):
 
     @property
     def certificate_details(self) -> dict[str, Any]:
-        return {"CAIdentifier": self.ca_certificate_identifier, "ValidTill": utcnow() + timedelta(days=365)}
+        ends = None if self.has_new_certificate else self._faults.faults.certificates.get(self.db_instance_identifier)
+        until = utcnow() + timedelta(days=365 if ends is None else ends)
+        return {"CAIdentifier": self.ca_certificate_identifier, "ValidTill": until}
 
     @property
     def performance_insights_enabled(self) -> bool:

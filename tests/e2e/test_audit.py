@@ -13,6 +13,7 @@ from psycopg import conninfo
 
 from tests import aws_cli
 from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, Account
+from tests.provocations import proves, saw
 from tests.sandbox_fixtures import tcp
 
 INIT = ("init", *PROVISION[1:])
@@ -43,6 +44,7 @@ def audit(account: Account, *options: str, status: int) -> dict[str, Any]:
     ran = account.run("--format", "json", "audit", *options)
     assert ran.status == status, ran
     assert ran.document["schema"] == "replica-access/audit/1"
+    saw(keys(ran.document))
     return ran.document
 
 
@@ -98,6 +100,7 @@ def shop(account: Account) -> Account:
     return account
 
 
+@proves("replica-missing", from_the_start=True)
 def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked_at(shop: Account) -> None:
     with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups",)):
         told = audit(shop, status=4)
@@ -147,6 +150,28 @@ def tampered(shop: Account) -> Iterator[Account]:
     shop.sql("DROP ROLE robot")
 
 
+@proves("login-no-expiry", "login-undeclared", from_the_start=True)
+@proves(
+    "network-undeclared",
+    "network-everybody",
+    "network-wide",
+    "network-expired",
+    "network-stale",
+    "network-missing",
+    "network-group",
+    "network-beyond",
+    "network-shared",
+    "network-primary-public",
+    "replica-unprotected",
+    "replica-drift",
+    "replica-parameters",
+    "replica-logging",
+    "replica-not-replicating",
+    "login-iam",
+    "login-no-limit",
+    "login-no-timeout",
+    "login-admin-option",
+)
 def test_what_somebody_did_is_found_and_gone_once_the_remedies_have_been_run(tampered: Account) -> None:
     other = next(
         each["VpcSecurityGroupId"]

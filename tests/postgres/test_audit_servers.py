@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from replica_access.errors import Error
 from replica_access.findings import Finding
+from replica_access.sandbox.binaries import Installation
+from replica_access.sandbox.certificates import issue
 from replica_access.sandbox.hba import hba_lines
 from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 from replica_access.spec import Spec
 
-from .test_audit_rules import NEWEST, audit, key
+from ..provocations import proves
+from .conftest import Admin, Pool
+from .test_audit_rules import FOUND, NEWEST, audit, key
 from .world import World
 
 pytestmark = [pytest.mark.parametrize("admin", ["superuser"], indirect=True), NEWEST]
@@ -65,12 +74,14 @@ def test_a_replica_that_is_the_primary_itself(world: World, primary: PostgresSer
     assert not found(world, spec_with(world, primary), "replica-other-system")
 
 
+@proves("replica-not-replicating", "replica-behind")
 def test_a_replica_whose_replay_is_paused_or_put_off(
     world: World, replica: PostgresServer, catch_up: Callable[[], None]
 ) -> None:
     world.apply()
     catch_up()
     spec = spec_with(world, replica)
+    assert not found(world, spec, "replica-not-replicating")
     replica.psql("SELECT pg_wal_replay_pause()")
     try:
         (paused,) = found(world, spec, "replica-not-replicating")
@@ -90,20 +101,33 @@ def test_a_replica_whose_replay_is_paused_or_put_off(
             raise AssertionError("the remedy did not help")
 
 
+@proves("network-plain")
 def test_a_server_that_takes_connections_without_tls(world: World, replica: PostgresServer) -> None:
     if not replica.tls:
         pytest.skip("this server was built without TLS")
     world.apply()
+    assert not found(world, spec_with(world, replica), "network-plain")
     lines = hba_lines(allowed=[ip_network("127.0.0.1/32")], tls=True, superuser=replica.superuser)
+    hba = replica.data / "pg_hba.conf"
     replica.write_hba([*lines, "host all all 127.0.0.1/32 scram-sha-256"])
     try:
         (plain,) = found(world, spec_with(world, replica), "network-plain")
-    finally:
-        replica.write_hba(lines)
-    assert "hostssl" in plain.remedy
-    assert not found(world, spec_with(world, replica), "network-plain")
+        environment = {"PGHOST": replica.host, "PGPORT": str(replica.port), "PGUSER": replica.superuser,
+                       "PGPASSWORD": replica.superuser_password, "PGSSLMODE": "disable"}  # fmt: skip
+        path = f"{replica.installation.tool('psql').parent}:{os.environ['PATH']}"
+        known = {**os.environ, **replica.installation.environment(), "PATH": path, **environment}
+        subprocess.run(["sh", "-ec", plain.remedy], env=known, check=True, stdout=subprocess.DEVNULL)
+        assert not found(world, spec_with(world, replica), "network-plain")
+    finally:  # the superuser's own line was one of those
+        hba.write_text("\n".join(lines), encoding="utf-8")
+        os.kill(int((replica.data / "postmaster.pid").read_text(encoding="utf-8").split()[0]), signal.SIGHUP)
+        for _ in polls(10):
+            with suppress(Error):
+                replica.write_hba(lines)
+                break
 
 
+@proves("login-md5")
 def test_passwords_that_are_kept_as_md5(world: World, primary: PostgresServer) -> None:
     assert not found(world, world.spec(), "login-md5")
     with setting(primary, "password_encryption", "md5"):
@@ -116,22 +140,6 @@ def test_passwords_that_are_kept_as_md5(world: World, primary: PostgresServer) -
                 break
         else:
             raise AssertionError("the remedy did not help")
-
-
-def test_who_connects_is_not_logged(world: World, replica: PostgresServer) -> None:
-    if "replica-logging" not in {each.rule for each in audit(world, spec_with(world, replica)).findings}:
-        pytest.skip("it is")
-    (silent,) = found(world, spec_with(world, replica), "replica-logging")
-    try:
-        run_remedy(replica, silent)
-        for _ in polls(10):
-            if not found(world, spec_with(world, replica), "replica-logging"):
-                break
-        else:
-            raise AssertionError("the remedy did not help")
-    finally:
-        replica.psql("ALTER SYSTEM RESET log_connections")
-        replica.psql("SELECT pg_reload_conf()")
 
 
 def test_without_the_primary_the_replica_is_looked_at_alone(
@@ -149,3 +157,79 @@ def test_without_the_primary_the_replica_is_looked_at_alone(
     assert writes == {key(each) for each in audit(world, both).findings if each.rule == "excess-write"}
     assert ("excess-write", world.reader, "leasing.lease") in writes
     assert not [each for each in told.findings if each.rule == "lack-missing"]
+
+
+@proves("public-large-objects")
+def test_large_objects_whose_privileges_are_not_looked_at(world: World, primary: PostgresServer) -> None:
+    assert not found(world, world.spec(), "public-large-objects")
+    with setting(primary, "lo_compat_privileges", "on"):
+        for _ in polls(10):
+            if opened := found(world, world.spec(), "public-large-objects"):
+                break
+        run_remedy(primary, opened[0])
+        for _ in polls(10):
+            if not found(world, world.spec(), "public-large-objects"):
+                break
+        else:
+            raise AssertionError("the remedy did not help")
+
+
+@proves("replica-promoted", "replica-catalogs", "replica-logging")
+def test_a_replica_that_somebody_has_written_to_and_promoted_and_the_right_one_named_instead(
+    world: World, pool: Pool, primary: PostgresServer, replica: PostgresServer, tmp_path: Path,
+    catch_up: Callable[[], None], installation: Installation,
+) -> None:  # fmt: skip
+    world.apply()
+    certificate = issue(pool.authority, tmp_path / "certificate") if installation.tls else None
+    copy = PostgresServer.create_replica(
+        primary, tmp_path / "copy", certificate=certificate, settings={"log_connections": "on"}, tied=True
+    )
+    try:
+        right, wrong = spec_with(world, replica), spec_with(world, copy)
+        audit(world, wrong)
+        write_to(copy, f'REVOKE "{world.reader}" FROM "{world.user}"')
+        assert [each.object for each in found(world, wrong, "replica-catalogs")] == ["the shared catalogs"]
+        copy.promote()
+        with setting(copy, "log_connections", "off"):
+            for _ in polls(10):
+                if silent := found(world, wrong, "replica-logging"):
+                    break
+            run_remedy(copy, silent[0])
+            for _ in polls(10):
+                if not found(world, wrong, "replica-logging"):
+                    break
+        (promoted,) = found(world, wrong, "replica-promoted")
+        assert "name the right server in replica.dsn of the spec" in promoted.remedy
+    finally:
+        copy.remove()
+    catch_up()
+    assert not {"replica-promoted", "replica-catalogs"} & {each.rule for each in audit(world, right).findings}
+
+
+@proves("replica-other-system")
+def test_a_replica_of_another_primary(world: World, pool: Pool, replica: PostgresServer, admin: Admin) -> None:
+    others = [each for each in FOUND if each != world.primary.installation]
+    if not others:
+        pytest.skip("there is no other server")
+    world.apply()
+    other = pool.primary(others[0])
+    assert not found(world, spec_with(world, replica), "replica-other-system")
+    wrong = world.spec(replica=f'[replica]\ndsn = "host=localhost port={other.port} user={admin.name}"')
+    (found_there,) = found(world, wrong, "replica-other-system")
+    assert "name the right server in replica.dsn of the spec" in found_there.remedy
+    assert not found(world, spec_with(world, replica), "replica-other-system")
+
+
+def write_to(replica: PostgresServer, sql: str) -> None:
+    """Run on a standby that was started without standby.signal for once, on the timeline of its primary.
+
+    It is ahead of the primary then, by as much as a segment.
+    """
+    signal = replica.data / "standby.signal"
+    replica.stop()
+    signal.rename(replica.directory / "signal")
+    replica.start()
+    replica.psql(f"{sql}; SELECT pg_switch_wal()")
+    replica.stop()
+    (replica.directory / "signal").rename(signal)
+    replica.start()

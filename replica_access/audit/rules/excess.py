@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 
+from replica_access.audit.cut import ending
 from replica_access.audit.facts import Facts
 from replica_access.audit.objects import acl, displayed, groups, on, revoke, role
 from replica_access.audit.realm import Realm
@@ -288,8 +289,8 @@ def _exposed_hits(realm: Realm, reader: Oid, objects: Objects, names: list[str],
             subject=who,
             object=about,
             message=f"{who} can read {about}, which the spec excludes, through {through or 'a role that reads all'}.",
-            remedy=revoke(realm.rights, objects, some, entries)
-            or f"# take {who} out of what lets it read everything: the findings on memberships and attributes say how",
+            remedy=ending(realm.access, reader, objects, some, "SELECT")
+            or f"-- nothing takes it from {who}, who is the superuser of initdb",
             evidence=acl(realm.rights, entries) or "it has the rights of pg_read_all_data, or is a superuser",
         )
 

@@ -47,9 +47,14 @@ def _blocked(facts: Facts) -> Iterator[Hit]:
     for blocked in facts.plan.blocked if facts.plan is not None else ():
         if facts.primary is not None:
             yield Hit(
-                legible(facts.primary.name), blocked.object, "", f"{blocked.object}: {blocked.reason}.",
-                f"-- {blocked.fix}", blocked.reason,
-            )  # fmt: skip
+                server=legible(facts.primary.name),
+                database=None if blocked.database is None else shown(blocked.database),
+                subject=blocked.object,
+                object="",
+                message=f"{blocked.object}: {blocked.reason}.",
+                remedy=blocked.remedy or f"-- {blocked.fix.removeprefix('-- ')}",
+                evidence=blocked.reason,
+            )
 
 
 def _pending(facts: Facts) -> Iterator[Hit]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from datetime import date, timedelta
+from ipaddress import ip_network
 
 from replica_access.audit.facts import Facts
 from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.model import Address
 from replica_access.names import legible
-from replica_access.observed import Group, Opening, Surroundings
+from replica_access.observed import Group, Opening, Server, Surroundings
 
 CERTIFICATE_DAYS = 90
 """So long before a certificate ends it is time to change it: maintenance windows and trust stores take a while."""
+
+CERTIFICATE_AUTHORITY = "rds-ca-rsa2048-g1"
+"""What RDS takes itself. Those that end in -g1 are good until 2061 and later; those before them have ended."""
 
 APPLY, PRUNE = "replica-access apply --yes", "replica-access access prune --yes"
 
@@ -55,7 +59,9 @@ def _wide(facts: Facts) -> Iterator[Hit]:
                 subject=group.id,
                 object=f"port {around.port}",
                 message=f"{group.id} lets in {each}: together that is too wide.",
-                remedy="# let in fewer of them: `replica-access access deny ADDRESS` takes one away",
+                remedy="\n".join(
+                    ["# whichever of these nobody needs:", *(f"# {each}" for each in _closing(around, group, each))]
+                ),
                 evidence=each,
             )
 
@@ -98,7 +104,7 @@ def _shared(facts: Facts) -> Iterator[Hit]:
                 subject=group.id,
                 object=primary,
                 message=f"{primary} and {name} share {group.id} ({its}): whom it lets in, it lets in to both.",
-                remedy=_without(around, group),
+                remedy=_without(around, group, [each.id for _, each in _groups(facts) if each.id != group.id]),
                 evidence=_listed(group.openings) or "it lets nobody in to their port now",
             )
 
@@ -125,7 +131,7 @@ def _plain(facts: Facts) -> Iterator[Hit]:
                 subject=legible(server.name),
                 object="TLS",
                 message=f"{legible(server.name)} takes connections without TLS: they can be read on the way.",
-                remedy=_force_tls(facts, server.name),
+                remedy=_force_tls(facts, server),
                 evidence=server.plain_detail,
             )
 
@@ -137,6 +143,8 @@ def _certificate(facts: Facts) -> Iterator[Hit]:
     limit = (facts.today + timedelta(days=CERTIFICATE_DAYS)).isoformat()
     for machine in filter(None, (around.replica, around.primary)):
         if machine.certificate_until and machine.certificate_until < limit:
+            current = machine.certificate_authority.endswith("-g1")
+            authority = machine.certificate_authority if current else CERTIFICATE_AUTHORITY
             over = date.fromisoformat(machine.certificate_until) < facts.today
             yield Hit(
                 server=machine.identifier,
@@ -144,7 +152,7 @@ def _certificate(facts: Facts) -> Iterator[Hit]:
                 object="certificate",
                 message=f"The server certificate of {machine.identifier} {'ended' if over else 'ends'} on"
                 f" {machine.certificate_until}: then clients that verify it are refused.",
-                remedy=around.commands.modify(machine.identifier, "--ca-certificate-identifier", "rds-ca-rsa2048-g1"),
+                remedy=around.commands.modify(machine.identifier, "--ca-certificate-identifier", authority),
                 evidence=f"of {machine.certificate_authority or 'an unknown authority'}, valid until"
                 f" {machine.certificate_until}",
             )
@@ -181,16 +189,33 @@ def _deny(source: str) -> str:
 
 
 def _opening(around: Surroundings, group: Group, opening: Opening, message: str) -> Hit:
-    rule = ("--security-group-rule-ids", opening.rule) if opening.rule else ()
-    close = around.commands.ec2("revoke-security-group-ingress", "--group-id", group.id, *rule)
     return Hit(
         server=around.wanted or "",
         subject=opening.source,
         object=group.id,
         message=message,
-        remedy=_deny(opening.source) if group.ours else close,
+        remedy=_close(around, group, opening),
         evidence=_listed((opening,)),
     )
+
+
+def _close(around: Surroundings, group: Group, opening: Opening) -> str:
+    rule = ("--security-group-rule-ids", opening.rule) if opening.rule else ()
+    close = around.commands.ec2("revoke-security-group-ingress", "--group-id", group.id, *rule)
+    return _deny(opening.source) if group.ours else close
+
+
+def _closing(around: Surroundings, group: Group, together: str) -> Iterator[str]:
+    """Yield what takes away each of the narrow openings that add up to the network which `together` begins with."""
+    whole = together.partition(",")[0]
+    for opening in group.openings:
+        if not opening.wide and ("/" not in opening.source or _overlap(opening.source, whole)):
+            yield _close(around, group, opening)
+
+
+def _overlap(one: str, other: str) -> bool:
+    networks = ip_network(one, strict=False), ip_network(other, strict=False)
+    return networks[0].version == networks[1].version and networks[0].overlaps(networks[1])
 
 
 def _listed(openings: tuple[Opening, ...]) -> str:
@@ -201,23 +226,42 @@ def _listed(openings: tuple[Opening, ...]) -> str:
     )
 
 
-def _without(around: Surroundings, group: Group) -> str:
-    """Return what takes `group` off the primary, which keeps the others that it has."""
+def _without(around: Surroundings, group: Group, rest: list[str]) -> str:
+    """Return what parts the two: what is the replica's own goes from the primary, all else from the replica.
+
+    Production may need what is attached there. What stays attached: others of the primary, or `rest` of the replica.
+    """
+    if not group.ours and around.replica is not None and rest:
+        command = around.commands.modify(around.replica.identifier, "--vpc-security-group-ids", *rest)
+        said = f"# and take {legible(group.name)} out of [network] security_groups, or apply attaches it again"
+        return f"{command}\n{said}" if group.declared else command
     others = [each for each in around.primary.security_groups if each != group.id]
     if not others:
         return f"# give {around.primary.identifier} a security group of its own: an instance has one at least"
     return around.commands.modify(around.primary.identifier, "--vpc-security-group-ids", *others)
 
 
-def _force_tls(facts: Facts, server: str) -> str:
+def _force_tls(facts: Facts, server: Server) -> str:
     around = facts.surroundings
     if around is None:
-        return f"# write hostssl instead of host into pg_hba.conf of {legible(server)}, then: SELECT pg_reload_conf();"
-    machine = next((m for m in (around.replica, around.primary) if m is not None and m.identifier == server), None)
+        return _force_tls_by_hand(server)
+    machine = next((m for m in (around.replica, around.primary) if m is not None and m.identifier == server.name), None)
     group = next(iter(machine.parameter_groups), "") if machine is not None else ""
     parameter = "ParameterName=rds.force_ssl,ParameterValue=1,ApplyMethod=immediate"
     words = ("modify-db-parameter-group", "--db-parameter-group-name", group, "--parameters", parameter)
     return around.commands.rds(*words)
+
+
+def _force_tls_by_hand(server: Server) -> str:
+    settings, name = server.settings, legible(server.name)
+    if settings.get("ssl") != "on":
+        return f"# get a certificate for {name}: ssl_cert_file, ssl_key_file, and then ssl = on"
+    file = shlex.quote(settings["hba_file"]) if settings.get("hba_file") else '"$PGDATA/pg_hba.conf"'
+    plain = "s/^(host|hostnossl|hostnogssenc)([[:space:]])/hostssl\\2/"
+    return (
+        f"# on the machine of {name}, as the user that runs the server\n"
+        f"sed -i.before -E '{plain}' {file}\npsql -d postgres -c 'SELECT pg_reload_conf()'"
+    )
 
 
 RULES = (

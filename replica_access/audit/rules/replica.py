@@ -142,7 +142,7 @@ def _blocked(facts: Facts) -> Iterator[Hit]:
         yield Hit(
             server=around.wanted or "" if around is not None else "", subject=blocked.object, object="",
             message=f"What the spec says of AWS cannot be carried out: {blocked.reason}.",
-            remedy=blocked.fix, evidence=blocked.reason,
+            remedy=blocked.remedy or f"# {blocked.fix}", evidence=blocked.reason,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replica_access.audit.beyond import refused, rows, shows_more
+from replica_access.audit.cut import ending
 from replica_access.audit.facts import Facts
 from replica_access.audit.objects import displayed, on, revoke, role
 from replica_access.audit.realm import Realm
@@ -94,8 +95,10 @@ def _leaking(facts: Facts) -> Iterator[Hit]:
 def _revoke(realm: Realm, reader: Oid, view: View) -> str:
     objects = realm.rights.relation(view.schema, view.name)
     entries = [e for e in objects.entries if e.grantee == reader and e.privilege == "SELECT"] if objects else []
-    if objects is None or not entries:
-        return f"-- {role(realm.rights, reader)} has it through another: replica-access why says how"
+    if objects is None:
+        return ""
+    if not entries:
+        return ending(realm.access, reader, objects, [view.name], "SELECT")
     return revoke(realm.rights, objects, [view.name], entries)
 
 
