@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _ASCII_WORD = re.compile(r"\w[\w$@+-]*", re.ASCII)
+
+_ASCII_WORDS = re.compile(r"\w[\w$@+-]*(?:\n\w[\w$@+-]*)*", re.ASCII)
 
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
@@ -38,7 +41,18 @@ def shown(*names: str) -> str:
     >>> print(shown("two\\nlines"), shown("caf\\udce9"), shown("back\\\\slash"), shown("zero\\u200bwidth"))
     "two\\nlines" "caf\\xe9" "back\\\\slash" "zero\\u200bwidth"
     """
-    return ".".join(name if _is_word(name) else '"' + written(name).replace('"', '""') + '"' for name in names)
+    return ".".join([name if _is_word(name) else '"' + written(name).replace('"', '""') + '"' for name in names])
+
+
+def all_shown(names: Sequence[str]) -> Sequence[str]:
+    """Return each of `names` as `shown` does: a hundred thousand plain ones in a moment.
+
+    >>> all_shown(["orders", "two words"]), all_shown(["two\\nlines", "end"])
+    (['orders', '"two words"'], ['"two\\\\nlines"', 'end'])
+    """
+    lines = "\n".join(names)
+    plain = _ASCII_WORDS.fullmatch(lines) and lines.count("\n") == len(names) - 1 and "PUBLIC" not in names
+    return names if plain else [shown(name) for name in names]
 
 
 def _is_word(name: str) -> bool:

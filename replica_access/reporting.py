@@ -79,11 +79,14 @@ def kept(audit: Audit, facts: Facts, where: str | Path, at: str) -> Kept:
     try:
         history = open_history(where, target(facts.spec), create=True)
         about = {"version": __version__, "summary": dict(audit.summary)}
-        run, delta = history.record(at, about, {**entries_of(audit), **_held(facts)})
+        said = entries_of(audit)
+        run, delta = history.record(at, about, {**said, **_held(facts)})
         if run.number == 1:
             return Kept(run)
         former = history.run(run.number - 1)
-        new = new_since(history.entries(former.number).values(), audit) if delta.appeared else ()
+        for entry in delta.appeared:
+            said.pop(entry.digest, None)
+        new = new_since((*said.values(), *delta.gone), audit)
         told = _told(history, delta, run)
     except Error as error:
         return Kept(error=error)

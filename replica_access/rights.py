@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeVar
 
 from replica_access.catalog import Entry, Membership, Role
@@ -68,6 +68,7 @@ _PRIVILEGES: Mapping[Kind, tuple[str, ...]] = {
 _MAINTAIN_SINCE = 170000
 
 
+@lru_cache(None)
 def privileges_of(kind: Kind, version: int) -> tuple[str, ...]:
     """Return what can be granted on a `kind` of object, as ACLs name it (the table of privileges in GRANT's manual).
 

@@ -1,4 +1,5 @@
--- Columns with an ACL of their own, those of one relation with one ACL in one row. `only`: of none but these.
+-- Columns with an ACL of their own, those of one relation with one ACL in one row. Few relations have such, so that each
+-- is looked up (the LIMIT forbids to join them all). `only`: of none but these.
 SELECT 'column' AS kind,
        n.nspname AS schema,
        c.relname AS relation,
@@ -21,7 +22,8 @@ SELECT 'column' AS kind,
            AND NOT t.attisdropped
            AND (%(only)s::oid[] IS NULL OR t.attrelid = ANY (%(only)s::oid[]))
          GROUP BY t.attrelid, t.attacl) AS g
-  JOIN pg_catalog.pg_class c ON c.oid = g.relation
+ CROSS JOIN LATERAL (SELECT r.oid, r.relname, r.relnamespace, r.relowner, r.relkind
+                       FROM pg_catalog.pg_class r
+                      WHERE r.oid = g.relation AND r.relpersistence <> 't'
+                      LIMIT 1) AS c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relpersistence <> 't'
- ORDER BY n.nspname, c.relname, g.names

@@ -26,4 +26,3 @@ SELECT g.kind AS kind,
           FROM pg_catalog.pg_tablespace t
          WHERE %(only)s::oid[] IS NULL OR t.oid = ANY (%(only)s::oid[])
          GROUP BY t.spcowner, t.spcacl) AS g
- ORDER BY g.kind, g.owner, g.names

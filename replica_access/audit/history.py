@@ -96,16 +96,12 @@ class History:
     def entries(self, number: int) -> dict[str, Entry]:
         """Return everything that the run of that number saw, by digest."""
         with self.store.reading() as connection:
-            return _entries(connection, self.target, number)
+            return _named(connection, _present(connection, self.target, number))
 
     def named(self, digests: Collection[str]) -> dict[str, Entry]:
         """Return entries by their digests, each by an indexed look-up."""
-        found: dict[str, Entry] = {}
         with self.store.reading() as connection:
-            for some in _portions(sorted(digests)):
-                rows = connection.execute(select(entries).where(entries.c.digest.in_(some)))
-                found |= {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in rows}
-        return found
+            return _named(connection, digests)
 
     def between(self, former: int, latter: int) -> Delta:
         """Return what changed from one run to a later one; reads those in between, and nothing of what stayed."""
@@ -151,8 +147,9 @@ class History:
             if last is not None and last.state == state:
                 delta = Delta()
             else:
-                before = {} if last is None else _entries(connection, self.target, last.number)
-                delta = Delta(_missing(seen, before), _missing(before, seen))
+                before = set() if last is None else _present(connection, self.target, last.number)
+                gone = _named(connection, before - seen.keys())
+                delta = Delta(_in_order(seen[each] for each in seen.keys() - before), _in_order(gone.values()))
             number, previous = (1, NONE) if last is None else (last.number + 1, last.hash)
             row: dict[str, Any] = {
                 "target": self.target,
@@ -261,21 +258,28 @@ def _run(row: Row[Any]) -> Run:
     return Run(row.number, row.at, json.loads(row.about), row.hash)
 
 
-def _entries(connection: Connection, target: str, number: int) -> dict[str, Entry]:
-    """Return what was there after a run: whatever appeared once more than it went."""
-    found = connection.execute(
-        select(entries)
+def _present(connection: Connection, target: str, number: int) -> set[str]:
+    """Return the digests of what was there after a run: whatever appeared once more than it went."""
+    found = connection.scalars(
+        select(changes.c.entry)
         .join_from(changes, runs)
-        .join(entries)
         .where(runs.c.target == target, runs.c.number <= number)
-        .group_by(entries.c.digest)
+        .group_by(changes.c.entry)
         .having(func.sum(case((changes.c.appeared, 1), else_=-1)) == 1)
     )
-    return {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in found}
+    return set(found)
 
 
-def _missing(these: Mapping[str, Entry], those: Mapping[str, Entry]) -> tuple[Entry, ...]:
-    return tuple(entry for digest, entry in sorted(these.items()) if digest not in those)
+def _named(connection: Connection, digests: Collection[str]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for some in _portions(sorted(digests)):
+        rows = connection.execute(select(entries).where(entries.c.digest.in_(some)))
+        found |= {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in rows}
+    return found
+
+
+def _in_order(some: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(some, key=lambda entry: entry.digest))
 
 
 def _digests(some: Iterable[Entry]) -> list[str]:

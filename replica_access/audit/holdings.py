@@ -7,14 +7,15 @@ not by how many are before them: one table more or less changes one portion, wha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from hashlib import sha256
+from zlib import crc32
 
 from replica_access.audit.effective import WRITES, Access
 from replica_access.audit.snapshot import Entry, canonical
+from replica_access.catalog import Role
 from replica_access.model import PUBLIC, Oid
-from replica_access.names import shown, written
+from replica_access.names import all_shown, shown, written
 from replica_access.rights import RELATIONS, Kind, Objects, Rights
 
 KINDS: frozenset[Kind] = RELATIONS | {
@@ -39,15 +40,15 @@ def holdings(rights: Rights, readers: Collection[str]) -> dict[str, Entry]:
     """
     access = Access(rights)
     found = [Entry("seen", canonical({"database": shown(rights.database)}))]
-    roles = [role for name in readers if (role := rights.role(name)) is not None]
+    roles = [(role, access.has_rights_of(role.oid)) for name in readers if (role := rights.role(name)) is not None]
     for objects in filter(_counts, rights.objects):
         if objects.kind == "database":
             if rights.database not in objects.names:
                 continue
             objects = replace(objects, names=(rights.database,))  # noqa: PLW2901  # the others have runs of their own
         portions: list[Entry] = []
-        for role in roles:
-            ways = sorted(_ways(access, role.oid, objects))
+        for role, mine in roles:
+            ways = sorted(_ways(access, role, mine, objects))
             if ways and not portions:
                 portions = list(_portions(objects))
                 found += portions
@@ -69,21 +70,23 @@ def _counts(objects: Objects) -> bool:
     return objects.kind in KINDS and bool(objects.names) and not objects.installed and not objects.catalog
 
 
-def _ways(access: Access, role: Oid, objects: Objects) -> set[tuple[str, str, str]]:
-    """Return each privilege that `role` holds, through whom it does (empty: itself), and who granted it."""
+def _ways(access: Access, role: Role, mine: Collection[Oid], objects: Objects) -> set[tuple[str, str, str]]:
+    """Return each privilege that `role` holds, through whom it does (empty: itself), and who granted it.
+
+    :param mine: the roles whose privileges `role` has.
+    """
     rights = access.rights
-    if rights.roles[role].superuser:
+    if role.superuser:
         return {(privilege, "superuser", "") for privilege in access.privileges(objects)}
-    mine = access.has_rights_of(role)
     ways: set[tuple[str, str, str]] = set()
     for entry in objects.entries:
         if entry.grantee in mine or entry.grantee == PUBLIC:
-            through = "" if entry.grantee == role else named(rights, entry.grantee)
+            through = "" if entry.grantee == role.oid else named(rights, entry.grantee)
             by = "" if entry.grantee == objects.owner else named(rights, entry.grantor)
             ways.add((entry.privilege, through, by))
     told = {privilege for privilege, _, _ in ways}
     if objects.kind != "column":  # what one holds of the whole relation is said of the relation
-        for privilege in access.of(role, objects) - told:
+        for privilege in access.of(role.oid, objects) - told:
             ways.add((privilege, predefined_for(objects.kind, privilege), ""))
     return ways
 
@@ -106,17 +109,19 @@ def predefined_for(kind: Kind, privilege: str) -> str:
 
 def _portions(objects: Objects) -> Iterator[Entry]:
     portion: list[str] = []
-    for name in sorted(displayed(objects, name) for name in objects.names):
+    for name in sorted(displayed(objects)):
         portion.append(name)
-        if sha256(name.encode("utf-8", "surrogatepass")).digest()[0] % _PORTION == 0:
+        if crc32(name.encode("utf-8", "surrogatepass")) % _PORTION == 0:
             yield Entry("names", canonical({"names": portion}))
             portion = []
     if portion:
         yield Entry("names", canonical({"names": portion}))
 
 
-def displayed(objects: Objects, name: str) -> str:
-    """Return the name of one of `objects` within its schema."""
+def displayed(objects: Objects) -> Sequence[str]:
+    """Return the names of `objects` within their schema."""
     if objects.kind in {"function", "procedure"}:
-        return written(name)
-    return f"{shown(objects.relation)}.{shown(name)}" if objects.relation else shown(name)
+        return [written(name) for name in objects.names]
+    if objects.relation:
+        return [shown(objects.relation, name) for name in objects.names]
+    return all_shown(objects.names)

@@ -151,7 +151,7 @@ def _holders(access: Access, objects: Objects) -> Iterator[tuple[Oid, Held]]:
             for role in access.holders(objects, privilege) - told.get(privilege, set()):
                 if _is_row(access, role):
                     ways.setdefault((role, predefined_for(objects.kind, privilege), ""), {})[privilege] = None
-    names = tuple(displayed(objects, name) for name in objects.names[:MOST_NAMES])
+    names = tuple(displayed(replace(objects, names=objects.names[:MOST_NAMES])))
     for (role, through, by), privileges in ways.items():
         yield role, Held(objects.kind, names, len(objects.names), tuple(privileges), through, by)
 

@@ -74,7 +74,10 @@ def canonical(values: Mapping[str, Any]) -> str:
     >>> canonical({"b": [1, "caf\\u00e9"], "a": None})
     '{"a":null,"b":[1,"caf\\\\u00e9"]}'
     """
-    return json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(values)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(kind: str, content: str) -> str:

@@ -1,9 +1,9 @@
-"""What an audit costs with 500 more roles: reading and computing who may do what, `why`, and a whole run."""
+"""What an audit costs with 500 more roles: reading and computing who may do what, `why`, and a whole run with history."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.bench import measure
@@ -70,14 +70,14 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
     def ours(*arguments: str) -> Took:
         return measure.run([PROGRAM, *arguments, "--quiet"], cwd=home, environment=environment)
 
-    with _more_roles(stage):
+    with _applied(stage, lambda: ours("apply", "--yes")), _more_roles(stage):
         computed, fetched = measure.by_turns(rounds, lambda: script(COMPUTE), lambda: script(FETCH))
         asked, connected = measure.by_turns(
             rounds, lambda: ours("why", "crew_1", "sch_001.tab_0001"), lambda: script(CONNECT)
         )
         whole, listed = measure.by_turns(
             rounds,
-            lambda: ours("audit", "--fail-on", "never", "--history", "none"),
+            lambda: ours("audit", "--fail-on", "never"),
             lambda: measure.run(
                 [stage.server.installation.tool("psql"), "-Xq", "-d", address, "-o", "/dev/null", "-c", r"\dp *.*"],
                 cwd=home,
@@ -90,6 +90,16 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
     yield Figure("why", asked.wall_s, "s", "psycopg, SELECT 1", connected.wall_s, memory_mb=asked.peak_mb)
     yield Figure("audit", whole.wall_s, "s", against, fetched.wall_s, "at most 3 x, 300 MB", memory_mb=whole.peak_mb)
     yield Figure("audit", whole.wall_s, "s", r"psql \dp *.*", listed.wall_s, "less than 1 x")
+
+
+@contextmanager
+def _applied(stage: Stage, apply: Callable[[], Took]) -> Iterator[None]:
+    """What is audited every night has been applied."""
+    apply()
+    try:
+        yield
+    finally:
+        stage.forget("witness", "analytics")
 
 
 @contextmanager
