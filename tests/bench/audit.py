@@ -1,4 +1,4 @@
-"""What an audit costs with 500 more roles: reading and computing who may do what, `why`, and a whole run with history."""
+"""What an audit costs with 500 more roles: who may do what, `why`, and a whole run that is recorded."""
 
 from __future__ import annotations
 
