@@ -12,6 +12,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from replica_access import password_age
 from replica_access.audit.facts import Facts
 from replica_access.audit.judging import judge
 from replica_access.audit.realm import Realm
@@ -73,8 +74,9 @@ class _Unseen:
 def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts:
     """Look at AWS and at the servers side by side; return all that was seen, and what was not."""
     unseen = _Unseen()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
+        ages = pool.submit(password_age.ask, spec, hosting)
         login, primary = unseen.attempt("primary", hosting.primary), None
         if login is not None:
             look = partial(_primary, spec, login, hosting.admin_name())
@@ -84,7 +86,9 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
         realms = primary.realms if primary is not None else ()
         if primary is None and replicas:
             realms = _realms(spec, *replicas[0], unseen)
-        surroundings = around.result()
+        surroundings, found = around.result(), ages.result()
+    roles = primary.server if primary is not None else replicas[0][0] if replicas else None
+    unseen.found += password_age.unknown(found, roles.cluster if roles is not None else None)
     return Facts(
         spec=spec,
         today=today,
@@ -93,6 +97,7 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
         surroundings=surroundings,
         plan=primary.plan if primary is not None else None,
         realms=realms,
+        passwords=password_age.known(found),
         not_checked=(*unseen.found, *(primary.unseen if primary is not None else ())),
     )
 

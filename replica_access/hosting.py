@@ -56,6 +56,14 @@ class Hosting(Protocol):
     def keeps_password(self, user: str) -> bool:
         """Return whether the password of `user` is stored, or will be when what `look` planned is carried out."""
 
+    def password_written_on(self, user: str) -> date | None:
+        """Return the day, in UTC, on which the stored password of `user` was written.
+
+        ``None`` where it is in a file that this machine has not: only the one that has it can tell.
+
+        :raises Error: where it is stored could not be looked at, or has none.
+        """
+
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, before any server learns of it."""
 
@@ -115,6 +123,11 @@ class PlainHosting:
 
     def keeps_password(self, user: str) -> bool:
         return self.password(user) is not None
+
+    def password_written_on(self, user: str) -> date | None:
+        from replica_access import passwords
+
+        return passwords.written_on(self._file(user))
 
     def store_password(self, user: str, password: Secret) -> None:
         from replica_access import passwords

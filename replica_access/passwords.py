@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import string
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from replica_access.errors import UsageError
@@ -75,6 +76,19 @@ def read_file(path: Path) -> Secret | None:
             "Delete it when nobody needs it, and the next run makes a new password.",
         )
     return Secret(text)
+
+
+def written_on(path: Path) -> date | None:
+    """Return the day, in UTC, on which the password in `path` was written, or ``None`` where there is no such file.
+
+    :raises UsageError: it cannot be looked at.
+    """
+    try:
+        return datetime.fromtimestamp(path.stat(follow_symlinks=False).st_mtime, UTC).date()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error) from None
 
 
 def write_file(path: Path, password: Secret) -> None:

@@ -7,12 +7,18 @@ from datetime import date
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from replica_access.catalog import Cluster, Role
 from replica_access.errors import Error, UsageError
+from replica_access.model import PUBLIC
 from replica_access.names import is_utf8, shown
 from replica_access.patterns import matches
 
 if TYPE_CHECKING:
     from replica_access.spec import Spec
+
+
+IAM = "rds_iam"
+"""The group whose members RDS lets in by an IAM token, and by nothing else."""
 
 
 def require(spec: Spec, user: str, today: date) -> None:
@@ -58,3 +64,29 @@ def first_that_fits(spec: Spec, user: str, databases: Iterable[str], *, but: str
             if found := [name for name in known if matches(name, pattern)]:
                 return next((name for name in found if name != but), found[0])
     return None
+
+
+def is_in(cluster: Cluster, role: Role, group: str) -> bool:
+    """Whether `role` is in `group` by any chain of memberships, with INHERIT or without: that is what RDS asks."""
+    there, todo = set[int](), [role.oid]
+    while todo:
+        if (here := todo.pop()) not in there:
+            there.add(here)
+            todo += [m.role for m in cluster.memberships if m.member == here]
+    found = cluster.role(group)
+    return found is not None and found.oid in there
+
+
+def open_to_login(cluster: Cluster, role: Role) -> list[str]:
+    """Return the databases that `role` may connect to, those of RDS itself left out."""
+    reached = {PUBLIC, *cluster.reached_from(role.oid)}
+    return [
+        database.name
+        for database in cluster.databases.values()
+        if database.allows_connections and not database.is_system and (role.superuser or database.connect & reached)
+    ]
+
+
+def is_over(role: Role, today: date) -> bool:
+    """Whether the last day of `role` is over: then no password lets it in."""
+    return role.valid_until is not None and role.valid_until[:10] < today.isoformat()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 from replica_access.audit.realm import Realm
@@ -21,6 +22,7 @@ class Facts:
     :param surroundings: ``None`` where the servers are not on RDS, or AWS could not be asked.
     :param plan: what the primary lacks, and has beyond the spec.
     :param realms: the databases of the server whose roles are judged.
+    :param passwords: the day on which the stored password of a user was written, where that is known here.
     """
 
     spec: Spec
@@ -30,6 +32,7 @@ class Facts:
     surroundings: Surroundings | None = None
     plan: Plan | None = None
     realms: tuple[Realm, ...] = ()
+    passwords: Mapping[str, date] = field(default_factory=dict)
     not_checked: tuple[NotChecked, ...] = ()
 
     @property

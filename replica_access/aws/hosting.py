@@ -194,6 +194,13 @@ class RdsHosting:
                 raise
             return True
 
+    def password_written_on(self, user: str) -> date | None:
+        """Return the day, in UTC, on which the stored password of `user` was written; see `hosting.Hosting`."""
+        secret = self.spec.secret_of(user)
+        if passwords.is_file(secret):
+            return passwords.written_on(passwords.path_of(secret, self.spec.directory))
+        return secret_store.written_on(self.aws, secret)
+
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, with the endpoint that it is meant for, before any server learns of it."""
         secret = self.spec.secret_of(user)

@@ -176,7 +176,7 @@ def _look(spec: Spec, account: Account) -> Iterator[Statement]:
         primary = _home(spec, account).login(account.primary_id, account.admin)
         yield _statement("LogInAsAdmin", "rds-db:connect", primary, account.login(account.replica_id, account.admin))
     if kept := _kept_passwords(spec):
-        yield _passwords(account, kept, "GetSecretValue", "DescribeSecret")
+        yield _passwords(account, kept, "GetSecretValue", "DescribeSecret", "ListSecretVersionIds")
     if by_iam := [name for name, user in spec.users.items() if user.auth == "iam"]:
         logins = (account.login(account.replica_id, name) for name in by_iam)
         yield _statement("ProveLogins", "rds-db:connect", *logins)

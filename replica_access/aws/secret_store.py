@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, is_managed
@@ -73,6 +74,23 @@ def read_password(aws: Aws, secret_id: str) -> Secret | None:
     """
     kept = read(aws, secret_id)
     return kept.password if kept is not None else None
+
+
+def written_on(aws: Aws, secret_id: str) -> date:
+    """Return the day, in UTC, on which what `secret_id` holds now was put into it.
+
+    That of the version, because tags and descriptions change a secret, too (LastChangedDate of DescribeSecret), and
+    LastRotatedDate knows Secrets Manager's own rotation only. The password may be older: it is put there again with
+    another endpoint.
+
+    :raises NotFound: there is no such secret, or nothing in it.
+    """
+    answer = aws.call("secretsmanager", "ListSecretVersionIds", SecretId=secret_id, MaxResults=100)  # it has 20 at most
+    for version in answer.get("Versions", ()):
+        if "AWSCURRENT" in version.get("VersionStages", ()):
+            when: datetime = version["CreatedDate"]
+            return when.astimezone(UTC).date()
+    raise NotFound(f"There is nothing in the secret {secret_id}.", call="secretsmanager:ListSecretVersionIds")
 
 
 def store_password(

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.models import CommandInfo
 
 from replica_access import __version__
-from replica_access.cli import access, addresses, audit, connect, demo, destroy, export, grant, sandbox, why
+from replica_access.cli import access, addresses, audit, connect, demo, destroy, export, grant, sandbox, user, why
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import Terminal, escaped
 from replica_access.errors import Error, Interrupted, UsageError
@@ -44,6 +44,7 @@ access.add_to(app)
 grant.add_to(app)
 connect.add_to(app)
 app.add_typer(addresses.app, name="access")
+app.add_typer(user.app, name="user")
 app.add_typer(audit.app, name="audit")
 why.add_to(app)
 app.add_typer(export.app, name="export")

@@ -160,6 +160,27 @@ def _password(wanted: WantedRole) -> Change:
     )
 
 
+def another_password(cluster: Cluster, name: str, secret: str, *, is_ours: bool) -> Plan:
+    """Return what gives the login `name` another password, whatever the one is that it has.
+
+    :param secret: where it is kept.
+    :param is_ours: whether a run has made the role, or its password is kept there.
+    """
+    role, authority = cluster.role(name), Authority(cluster)
+    if role is None:
+        reason, fix = "there is no such role yet", "`replica-access apply` makes it, with a password"
+    elif not is_ours:
+        reason = f"its password is not in {secret}, and no run is known here to have made it: it is somebody else's"
+        fix = f"store its password in {secret}"
+    elif not authority.may_alter(role):
+        reason = f"the admin {shown(authority.admin.name)} may not alter it (CREATEROLE and ADMIN OPTION are needed)"
+        fix = f"as somebody who may: GRANT {statements.quoted(name)} TO {statements.quoted(authority.admin.name)}"
+        fix += " WITH ADMIN OPTION"
+    else:
+        return Plan((_password(WantedRole(name, login=True, secret=secret)),))
+    return Plan(blocked=(BlockedObject(f"role {shown(name)}", reason, fix),))
+
+
 def _altered(wanted: WantedRole, role: Role, authority: Authority, stored_passwords: frozenset[str]) -> Plan:
     unfit = tuple(_unfit(wanted, role, stored_passwords))
     changes = list(_attributes(wanted, role)) if not unfit else []

@@ -11,7 +11,7 @@ import psycopg
 from replica_access.catalog import Cluster
 from replica_access.errors import DatabaseError, Error
 from replica_access.findings import NotChecked
-from replica_access.model import Login
+from replica_access.model import Login, Oid
 from replica_access.names import legible, shown
 from replica_access.observed import Comparison, Replication, Server
 from replica_access.postgres import fingerprint
@@ -113,3 +113,15 @@ def _compared(
         except DatabaseError as error:
             where = f"catalog of {shown(database)} on {legible(replica.server)} against the primary's"
             yield database, NotChecked(where, str(error))
+
+
+def sessions(login: Login) -> Mapping[Oid, int]:
+    """Return how many sessions each role has on the server that `login` leads to, ours left out.
+
+    :raises DatabaseError: it could not be asked.
+    """
+    with connect(login, read_only=True) as connection:
+        try:
+            return {row.role: row.sessions for row in ask(connection, "user_sessions")}
+        except psycopg.Error as error:
+            raise database_error(error, "Counting sessions") from error

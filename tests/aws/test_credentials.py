@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 from replica_access.aws import survey
 from replica_access.aws.credentials import primary_login, replica_login, with_iam_token
 from replica_access.aws.landscape import Instance
-from replica_access.aws.secret_store import read_password, store_password
-from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotOurs, UsageError
+from replica_access.aws.secret_store import read_password, store_password, written_on
+from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound, NotOurs, UsageError
 from replica_access.model import Login, Secret
 from replica_access.postgres.connect import connect
 from replica_access.sandbox.faults import LostAnswer
@@ -283,3 +284,16 @@ def test_a_secret_of_another_form_is_told_without_its_content(
     with pytest.raises(AwsError, match="not of RDS's form") as caught:
         read_password(aws, secret)
     assert content not in str(caught.value)
+
+
+def test_how_old_a_password_is_is_asked_of_the_version_that_counts(
+    aws: StoppableAws, limited: StoppableAws, secret: str
+) -> None:
+    with pytest.raises(NotFound, match=secret):
+        written_on(aws, secret)
+    keep(aws, secret, "first")
+    keep(aws, secret, "second")
+    assert written_on(aws, secret) == datetime.now(UTC).date()
+    deny(limited, "secretsmanager", "ListSecretVersionIds")
+    with pytest.raises(AccessDenied, match=f"secretsmanager:ListSecretVersionIds on {secret}"):
+        written_on(limited, secret)

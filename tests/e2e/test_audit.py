@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 from psycopg import conninfo
 
 from tests import aws_cli
-from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, Account
+from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, SECRET, Account
 from tests.provocations import proves, saw
 from tests.sandbox_fixtures import tcp
 
@@ -102,12 +103,31 @@ def shop(account: Account) -> Account:
 
 @proves("replica-missing", from_the_start=True)
 def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked_at(shop: Account) -> None:
-    with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups",)):
+    with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups", "secretsmanager:ListSecretVersionIds")):
         told = audit(shop, status=4)
-    assert [each["what"] for each in told["not_checked"]] == ["security groups of the replica"]
-    assert "ec2:DescribeSecurityGroups" in told["not_checked"][0]["why"]
+    why = {each["what"]: each["why"] for each in told["not_checked"]}
+    assert list(why) == ["age of the password of bi", "security groups of the replica"]
+    assert "secretsmanager:ListSecretVersionIds" in why["age of the password of bi"]
+    assert "ec2:DescribeSecurityGroups" in why["security groups of the replica"]
     assert ("login-no-expiry", "bi", "valid_until") in keys(told)
     assert not {each["rule"] for each in told["findings"]} & {"network-missing", "replica-blocked"}
+
+
+def test_another_password_is_in_the_secret_and_works_on_the_replica_while_the_former_does_not(shop: Account) -> None:
+    former = shop.password
+    ran = shop.run("--format", "json", "user", "rotate", "bi", "--yes")
+    assert ran.status == 0, ran
+    (rotated,) = ran.document["rotated"]
+    assert rotated["secret"] == SECRET
+    assert rotated["proof"] == [{"server": REPLICA, "ok": True, "detail": "lets it in, and refuses the former one"}]
+    assert former not in ran.out + ran.err
+    with shop.as_reader("app") as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        shop.sandbox.connect(REPLICA, user="bi", password=former, dbname="app")
+    listed = shop.run("--format", "json", "user", "list").document["users"]
+    assert {each["name"]: each["secret"] for each in listed} == {"bi": SECRET, "app_backend": None, "migrator": None}
+    assert listed[0]["password_written_on"] == datetime.now(UTC).date().isoformat()
 
 
 @pytest.fixture

@@ -64,10 +64,11 @@ def whole_runs(account: Account) -> Heard:
     with listening(account, heard.changing):
         done(run("apply", "--yes", "--allow-revoke"))
         done(run("grant", "--yes"))
+        done(run("user", "rotate", "bi", "--yes"))
         done(run("access", "allow", "203.0.113.9/32", "--yes"))
         done(run("access", "deny", "203.0.113.9/32", "--yes"))
     with listening(account, heard.changing, heard.looking):
-        for command in (["check"], ["plan"], ["verify"], ["audit"], ["access", "list"]):
+        for command in (["check"], ["plan"], ["verify"], ["audit"], ["access", "list"], ["user", "list"]):
             done(run(*command))
         secrets.delete_secret(SecretId="prod-db/master", RecoveryWindowInDays=7)
         assert "scheduled for deletion" in str(run("check"))

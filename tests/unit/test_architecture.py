@@ -65,6 +65,8 @@ USES = {
     "auditing.py",
     "explaining.py",
     "reporting.py",
+    "listing.py",
+    "rotating.py",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -10,13 +11,14 @@ from replica_access.audit.facts import Facts
 from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier, literal
 from replica_access.catalog import Cluster, Membership, Role
-from replica_access.model import PUBLIC
 from replica_access.names import legible, shown
 from replica_access.observed import Server
 from replica_access.spec import UserSpec
+from replica_access.users import IAM, is_in, open_to_login
 
 APPLY = "replica-access apply --yes"
-IAM = "rds_iam"
+OLDEST_PASSWORD = timedelta(days=365)
+"""How old a password may be: whoever has copied it is shut out by another one once a year, at the latest."""
 
 
 def _no_expiry(facts: Facts) -> Iterator[Hit]:
@@ -70,10 +72,22 @@ def _no_timeout(facts: Facts) -> Iterator[Hit]:
 
 def _password_where_iam(facts: Facts) -> Iterator[Hit]:
     for server, role, declared in _users(facts):
-        if declared.auth == "iam" and not _is_in(server.cluster, role, IAM):
+        if declared.auth == "iam" and not is_in(server.cluster, role, IAM):
             message = "is declared to log in by IAM, and logs in by password."
             remedy = f"GRANT {identifier(IAM)} TO {identifier(role.name)};"
             yield _about(server, role)(IAM, message, remedy, f"it is no member of {IAM}")
+
+
+def _unrotated(facts: Facts) -> Iterator[Hit]:
+    for server, role, declared in _users(facts):
+        since = facts.passwords.get(role.name)
+        if declared.auth != "password" or since is None or _is_over(facts, role):
+            continue
+        if facts.today - since > OLDEST_PASSWORD:
+            message = f"has had one password for {(facts.today - since).days} days: whoever ever saw it still gets in."
+            remedy = f"replica-access user rotate {shlex.quote(role.name)} --yes"
+            evidence = f"{legible(facts.spec.secret_of(role.name))} was written on {since}"
+            yield _about(server, role)("password", message, remedy, evidence)
 
 
 def _undeclared(facts: Facts) -> Iterator[Hit]:
@@ -85,7 +99,7 @@ def _undeclared(facts: Facts) -> Iterator[Hit]:
         known = role.name in facts.spec.users or role.is_system or role.oid in {cluster.admin, server.asker}
         if known or not role.login or _is_over(facts, role):
             continue
-        open_to = _may_connect(cluster, role)
+        open_to = open_to_login(cluster, role)
         if open_to:
             shown_databases = ", ".join(shown(name) for name in open_to[:4]) + (" …" if len(open_to) > 4 else "")
             shut_out = f"ALTER ROLE {identifier(role.name)} NOLOGIN;"
@@ -150,26 +164,6 @@ def _is_endless(timeout: str) -> bool:
     return number is not None and int(number[1] or "0") == 0
 
 
-def _is_in(cluster: Cluster, role: Role, group: str) -> bool:
-    """Whether `role` is in `group` by any chain of memberships, with INHERIT or without: that is what RDS asks."""
-    there, todo = set[int](), [role.oid]
-    while todo:
-        if (here := todo.pop()) not in there:
-            there.add(here)
-            todo += [m.role for m in cluster.memberships if m.member == here]
-    found = cluster.role(group)
-    return found is not None and found.oid in there
-
-
-def _may_connect(cluster: Cluster, role: Role) -> list[str]:
-    reached = {PUBLIC, *cluster.reached_from(role.oid)}
-    return [
-        database.name
-        for database in cluster.databases.values()
-        if database.allows_connections and not database.is_system and (role.superuser or database.connect & reached)
-    ]
-
-
 def _without_admin(cluster: Cluster, m: Membership) -> str:
     group, member = identifier(cluster.roles[m.role].name), identifier(cluster.roles[m.member].name)
     grantor = cluster.roles.get(m.grantor)
@@ -204,6 +198,7 @@ RULES = (
     Rule("login-iam", "medium", "A login takes a password where the spec declares IAM.", _password_where_iam),
     Rule("login-admin-option", "high", "Somebody may hand a reader's rights on to whom they like.", _admin_option),
     Rule("login-md5", "medium", "Passwords are kept as MD5.", _md5),
+    Rule("login-unrotated", "low", "A login has had the same password for more than a year.", _unrotated),
     Rule("login-undeclared", "low", "Somebody whom the spec does not know may log in to the replica.", _undeclared),
     Rule("login-no-expiry", "low", "A login goes on for ever: nobody will think of it.", _no_expiry),
     Rule("login-no-limit", "low", "A login may take all connections of the replica.", _no_limit),

@@ -1,0 +1,228 @@
+"""`user`: who may log in, another password, a last day, and away with a login; on a primary and its replica."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from replica_access.sandbox.process import polls
+from replica_access.sandbox.server import PostgresServer
+from tests.cli.conftest import Production, Shop
+from tests.cli.program import Ran
+from tests.cli.test_replicas import declare, name_of, replica_of
+from tests.provocations import proves, saw
+
+YEAR_S = 366 * 86_400
+
+
+@pytest.fixture(scope="module")
+def replica(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = replica_of(production, tmp_path_factory.mktemp("users") / "replica")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def granted(shop: Shop, replica: PostgresServer) -> Shop:
+    """A shop with a replica, whose readers have been granted."""
+    declare(shop, replica)
+    applied = shop.run("apply", "--yes", "--quiet")
+    assert applied.status == 0, applied
+    return shop
+
+
+def kept(shop: Shop, user: str = "bi") -> str:
+    return (shop.run.directory / f"{user}.password").read_text(encoding="utf-8").strip()
+
+
+def lets_in(shop: Shop, password: str, user: str = "bi") -> bool:
+    try:
+        with shop.session(user=user, password=password, sslmode="require"):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def done(ran: Ran) -> dict[str, Any]:
+    assert ran.status == 0, ran
+    return ran.document
+
+
+# --- list ------------------------------------------------------------------------------------------------------------
+
+
+def test_everybody_who_may_log_in_is_listed(granted: Shop, replica: PostgresServer) -> None:
+    spec = granted.run.spec.read_text(encoding="utf-8")
+    granted.run.spec.write_text(f"{spec}\n[users.later]\nauth = 'iam'\nvalid_until = 2020-01-31\n", encoding="utf-8")
+    granted.sql("CREATE ROLE stranger LOGIN VALID UNTIL '2020-01-31'; GRANT CONNECT ON DATABASE shop TO stranger")
+    granted.sql("CREATE ROLE nobody LOGIN; REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+    try:
+        where = {"host": replica.host, "port": str(replica.port)}
+        with granted.as_user(**where), granted.unchanged():
+            found = done(granted.run("user", "list", "--format", "json"))
+            told = granted.run("user", "list").out
+    finally:
+        granted.sql("GRANT CONNECT ON DATABASE postgres TO PUBLIC; DROP ROLE nobody")
+        granted.forget_readers("stranger")
+    users = {each["name"]: each for each in found["users"]}
+    assert list(users) == ["bi", "later", "stranger"]
+    assert found["not_checked"] == []
+    assert users["bi"] == {
+        "name": "bi",
+        "in_spec": True,
+        "exists": True,
+        "member_of": ["readers"],
+        "auth": "password",
+        "valid_until": None,
+        "expired": False,
+        "connection_limit": -1,
+        "secret": "file:bi.password",
+        "password_written_on": time.strftime("%Y-%m-%d", time.gmtime()),
+        "databases": ["shop"],
+        "sessions": {name_of(replica): 1},
+    }
+    assert (users["later"]["exists"], users["later"]["auth"], users["later"]["expired"]) == (False, "iam", True)
+    assert (users["stranger"]["in_spec"], users["stranger"]["expired"], users["stranger"]["secret"]) == (
+        False,
+        True,
+        None,
+    )
+    assert "✓ bi (readers)\n    password in file:bi.password, written on 20" in told
+    assert "✗ later: not there yet, `replica-access apply` makes it\n    logs in by IAM; until 2020-01-31;" in told
+
+
+def test_what_cannot_be_looked_at_is_said(granted: Shop) -> None:
+    spec = granted.run.spec.read_text(encoding="utf-8")
+    granted.run.spec.write_text(spec.replace("dsn = ['host=localhost port=", "dsn = ['host=localhost port=1"), "utf-8")
+    ran = granted.run("user", "list", "--format", "json")
+    assert ran.status == 4, ran
+    assert [each["what"].partition(":")[0] for each in ran.document["not_checked"]] == ["sessions on localhost"]
+    assert ran.document["users"][0]["sessions"] == {}
+
+
+# --- rotate ----------------------------------------------------------------------------------------------------------
+
+
+@proves("login-unrotated")
+def test_a_password_that_is_a_year_old_is_found_and_another_one_made(granted: Shop, replica: PostgresServer) -> None:
+    former, path = kept(granted), granted.run.directory / "bi.password"
+    long_ago = time.time() - YEAR_S
+    assert unrotated(granted) == []
+    os.utime(path, (long_ago, long_ago))
+    (finding,) = unrotated(granted)
+    assert finding["subject"] == "bi"
+    assert finding["remedy"] == "replica-access user rotate bi --yes"
+    assert finding["evidence"].startswith("file:bi.password was written on 20")
+    found = done(granted.run(*finding["remedy"].split()[1:], "--format", "json"))
+    assert found["rotated"] == [
+        {
+            "user": "bi",
+            "secret": "file:bi.password",
+            "proof": [{"server": name_of(replica), "ok": True, "detail": "lets it in, and refuses the former one"}],
+        }
+    ]
+    assert kept(granted) != former
+    assert lets_in(granted, kept(granted))
+    assert not lets_in(granted, former)
+    assert unrotated(granted) == []
+    path.unlink()  # an auditor on another machine has none, and cannot tell
+    audited = granted.run("audit", "--format", "json", "--history", "none")
+    assert audited.document["not_checked"] == []
+
+
+def unrotated(shop: Shop) -> list[dict[str, Any]]:
+    ran = shop.run("audit", "--format", "json", "--history", "none")
+    assert ran.document["not_checked"] == []
+    findings = ran.document["findings"]
+    saw((each["rule"], each["subject"], each["object"]) for each in findings)
+    return [each for each in findings if each["rule"] == "login-unrotated"]
+
+
+def test_a_run_that_was_killed_in_between_is_finished_by_the_same_command(granted: Shop) -> None:
+    former = kept(granted)
+    with granted.session("postgres") as other, other.transaction(force_rollback=True):
+        other.execute("ALTER ROLE bi CONNECTION LIMIT 7")  # whoever alters bi now waits
+        with granted.run.begun("user", "rotate", "bi", "--yes"):
+            wait_for_another(granted, former)
+    stored = kept(granted)
+    assert lets_in(granted, former)
+    assert not lets_in(granted, stored)
+    assert granted.run("user", "rotate", "bi", "--yes").status == 0
+    assert kept(granted) not in {former, stored}
+    assert lets_in(granted, kept(granted))
+    assert not lets_in(granted, former)
+
+
+def test_what_the_primary_refuses_leaves_the_former_password_where_it_was(granted: Shop) -> None:
+    former = kept(granted)
+    with granted.session("postgres") as other:
+        try:
+            with other.transaction():
+                other.execute("ALTER ROLE bi SUPERUSER")
+                with granted.run.begun("user", "rotate", "bi", "--yes") as running:
+                    wait_for_another(granted, former)
+                    other.execute("COMMIT; BEGIN")
+                    ran = running.end()
+        finally:
+            other.execute("ALTER ROLE bi NOSUPERUSER")
+    assert ran.status == 3, ran
+    assert "the admin master may not alter it" in ran.err
+    assert kept(granted) == former
+    assert lets_in(granted, former)
+
+
+def wait_for_another(shop: Shop, former: str) -> None:
+    for _ in polls(30):
+        if kept(shop) != former:
+            return
+    raise AssertionError("no other password was stored")
+
+
+def test_all_are_those_that_have_a_password_and_have_not_expired(granted: Shop) -> None:
+    more = "[users.robot]\nauth = 'iam'\n[users.over]\nvalid_until = 2020-01-31\n"
+    with granted.run.spec.open("a", encoding="utf-8") as file:
+        file.write(more)
+    former = kept(granted)
+    found = done(granted.run("user", "rotate", "--all", "--yes", "--format", "json"))
+    assert [each["user"] for each in found["rotated"]] == ["bi"]
+    assert {each["user"]: each["reason"] for each in found["skipped"]} == {
+        "robot": "logs in by IAM and has no password",
+        "over": "has expired",
+    }
+    assert kept(granted) != former
+
+
+REFUSED = {
+    ("rotate",): (2, "Whose password shall be another one?"),
+    ("rotate", "bi", "--all", "--yes"): (2, "Whose password shall be another one?"),
+    ("rotate", "bj", "--yes"): (2, "There is no user bj in the spec."),
+    ("rotate", "readers", "--yes"): (2, "readers is a role of the spec, and nobody logs in as that."),
+    ("rotate", "robot", "--yes"): (2, "robot logs in by IAM and has no password"),
+    ("rotate", "over", "--yes"): (1, "over has expired"),
+    ("rotate", "later", "--yes"): (1, "role later: there is no such role yet"),
+    ("rotate", "theirs", "--yes"): (1, "role theirs: its password is not in file:theirs.password"),
+    ("rotate", "bi"): (2, "There is no terminal to ask on."),
+}
+
+
+def test_what_is_refused_changes_nothing(granted: Shop) -> None:
+    more = "[users.robot]\nauth = 'iam'\n[users.over]\nvalid_until = 2020-01-31\n[users.later]\n[users.theirs]\n"
+    with granted.run.spec.open("a", encoding="utf-8") as file:
+        file.write(more)
+    granted.sql("CREATE ROLE theirs LOGIN")
+    former = kept(granted)
+    try:
+        with granted.unchanged():
+            for arguments, (status, sentence) in REFUSED.items():
+                ran = granted.run("user", *arguments)
+                assert (ran.status, ran.has_traceback) == (status, False), (arguments, ran)
+                assert sentence in ran.err, (arguments, ran)
+    finally:
+        granted.sql("DROP ROLE theirs")
+    assert kept(granted) == former
+    assert not (granted.run.directory / "theirs.password").exists()
