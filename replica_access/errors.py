@@ -24,7 +24,9 @@
     ├── FindingsStand           3  an audit found something as grave as --fail-on (`audit`)
     ├── ProofFailed             3  the replica does not behave as declared
     ├── Incomplete              4  something could not be looked at
+    ├── Crashed                 1  something that nobody expected, while other work goes on
     └── Interrupted             1  Ctrl-C, or a signal that asks to stop
+        └── Abandoned           1  so does what other threads are at, which changes nothing
 
 The number is the exit status (design: exit statuses). ``cli.boundary`` is the only place that turns an error into an
 exit; nothing else prints or exits.
@@ -33,10 +35,12 @@ exit; nothing else prints or exits.
 from __future__ import annotations
 
 __all__ = [
+    "Abandoned",
     "AccessDenied",
     "AwsError",
     "Blocked",
     "ConnectionFailed",
+    "Crashed",
     "CredentialsError",
     "DatabaseError",
     "Drift",
@@ -177,6 +181,17 @@ class Incomplete(Error):
     exit_status = 4
 
 
+class Crashed(Error):
+    """Something that nobody expected has ended one of several pieces of work; what it was is the cause."""
+
+    def __init__(self, where: str, cause: Exception) -> None:
+        super().__init__(
+            f"{where}: something that nobody expected: {type(cause).__name__}: {cause}",
+            "Please report it, with the output of -vv.",
+        )
+        self.__cause__ = cause
+
+
 class Interrupted(Error):
     """Somebody has pressed Ctrl-C.
 
@@ -185,3 +200,7 @@ class Interrupted(Error):
 
     def __init__(self, fix: str = "Nothing is half done: run the same command again to go on.") -> None:
         super().__init__("Interrupted.", fix)
+
+
+class Abandoned(Interrupted):
+    """Somebody has pressed Ctrl-C while other threads wait for servers, and need not be waited for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,11 +12,14 @@ from replica_access.audit.difference import Difference, differences, in_order, n
 from replica_access.audit.facts import Facts
 from replica_access.audit.gains import gains
 from replica_access.audit.holdings import holdings
+from replica_access.audit.matrix import NOBODY, Matrix, matrix
 from replica_access.audit.reports.report import Report, Since
 from replica_access.audit.snapshot import Entry, Run, entries_of
 from replica_access.errors import Error, HistoryAltered, UsageError
 from replica_access.findings import Audit, RuleSummary, Severity
 from replica_access.hosting import PlainHosting, address_of
+from replica_access.names import legible
+from replica_access.spec import DEFAULT_PATH
 
 if TYPE_CHECKING:  # SQLAlchemy takes its time to load, and not every audit is recorded
     from replica_access.audit.history import Delta, History
@@ -28,6 +31,25 @@ NO_HISTORY = "none"
 """What is said instead of a place where no history is wanted."""
 
 Written = Literal["csv", "sarif", "junit", "html"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one audit came to.
+
+    :param target: what was audited, as people know it.
+    :param series: by what its history tells its runs from those of other specs.
+    :param where: its history.
+    :param entries: what is recorded, by digest.
+    :param access: who holds what, as far as a report shows it.
+    """
+
+    audit: Audit
+    target: str
+    series: str
+    where: str | Path
+    entries: Mapping[str, Entry]
+    access: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +89,54 @@ def target(spec: Spec) -> str:
     return " and ".join([address_of(hosting.primary()), *map(address_of, hosting.replicas().values())])
 
 
-def kept(audit: Audit, facts: Facts, where: str | Path, at: str) -> Kept:
-    """Record `audit` and what the readers hold, and compare both with the run before.
+def series(spec: Spec, spec_path: Path) -> str:
+    """Return by what a history that several share tells the runs of this spec from those of others.
+
+    The servers, where they are as far as the spec says it, and the spec's name unless it is the usual one: two accounts
+    may each have a prod-db, and two specs may be about the same servers. Not its directory, which differs by machine.
+    """
+    region = f" in {spec.aws.region}" if spec.aws.region else ""
+    account = f" of {spec.aws.account}" if spec.aws.account else ""
+    name = f" by {legible(spec_path.name)}" if spec_path.name != DEFAULT_PATH.name else ""
+    return f"{target(spec)}{region}{account}{name}"
+
+
+def seen(audit: Audit, facts: Facts, spec_path: Path, where: str | Path, formats: Collection[str]) -> Seen:
+    """Return what is recorded and reported of an audit: the facts themselves may be a hundred thousand tables.
+
+    :param where: its history; a file, a URL or `NO_HISTORY`.
+    :param formats: of the reports that will be written.
+    :raises Error: the spec leads nowhere.
+    """
+    return Seen(
+        audit,
+        target(facts.spec),
+        series(facts.spec, spec_path),
+        where,
+        {**entries_of(audit), **_held(facts)} if where != NO_HISTORY else {},
+        matrix(facts.realms) if "html" in formats else NOBODY,
+    )
+
+
+def kept(what: Seen, at: str) -> Kept:
+    """Record an audit and what the readers hold, and compare both with the run before.
 
     Where that fails, the result says why: the audit stands.
     """
-    if where == NO_HISTORY:
+    if what.where == NO_HISTORY:
         return Kept()
     from replica_access.audit.history import open_history
 
     try:
-        history = open_history(where, target(facts.spec), create=True)
-        about = {"version": __version__, "summary": dict(audit.summary)}
-        said = entries_of(audit)
-        run, delta = history.record(at, about, {**said, **_held(facts)})
+        history = open_history(what.where, what.series, create=True)
+        about = {"version": __version__, "summary": dict(what.audit.summary)}
+        run, delta = history.record(at, about, what.entries)
         if run.number == 1:
             return Kept(run)
         former = history.run(run.number - 1)
-        for entry in delta.appeared:
-            said.pop(entry.digest, None)
-        new = new_since((*said.values(), *delta.gone), audit)
+        appeared = {entry.digest for entry in delta.appeared}
+        stayed = (entry for digest, entry in what.entries.items() if digest not in appeared)
+        new = new_since((*stayed, *delta.gone), what.audit)
         told = _told(history, delta, run)
     except Error as error:
         return Kept(error=error)
@@ -113,26 +163,19 @@ def only_new(audit: Audit, found: Kept) -> Audit:
 
 
 def report(
-    audit: Audit,
-    found: Kept,
-    facts: Facts,
-    spec_path: Path,
-    rules: tuple[RuleSummary, ...],
-    *,
-    at: str,
-    fail_on: Severity | None,
+    what: Seen, found: Kept, spec: str, rules: tuple[RuleSummary, ...], *, at: str, fail_on: Severity | None
 ) -> Report:
     return Report(
-        audit,
-        target=target(facts.spec),
-        spec=str(spec_path),
+        what.audit,
+        target=what.target,
+        spec=spec,
         at=at,
         version=__version__,
         rules=rules,
         fail_on=fail_on,
         run=None if found.run is None else (found.run.number, found.run.hash),
         since=found.since,
-        realms=facts.realms,
+        access=what.access,
     )
 
 
@@ -149,23 +192,36 @@ def rendered(what: Report, how: Written) -> str:
     return formats[how](what)
 
 
+def rendered_together(what: Sequence[Report], how: Written) -> str:
+    """Return the reports on several specs as the text of one file."""
+    from replica_access.audit.reports import as_csv, as_junit, as_sarif, html_several
+
+    formats: Mapping[Written, Callable[[Sequence[Report]], str]] = {
+        "csv": as_csv.render_all,
+        "sarif": as_sarif.render_all,
+        "junit": as_junit.render_all,
+        "html": html_several.render,
+    }
+    return formats[how](what)
+
+
 # --- the history by itself --------------------------------------------------------------------------------------------
 
 
-def runs(spec: Spec, where: str | Path) -> list[Run]:
+def runs(spec: Spec, spec_path: Path, where: str | Path) -> list[Run]:
     """Return all runs, the oldest first.
 
     :raises UsageError: there is no history.
     """
-    return _open(spec, where).runs()
+    return _open(spec, spec_path, where).runs()
 
 
-def span(spec: Spec, where: str | Path, former: int | None, latter: int | None) -> Span:
+def span(spec: Spec, spec_path: Path, where: str | Path, former: int | None, latter: int | None) -> Span:
     """Return what changed between two runs: the last two, or one and the last, or any two.
 
     :raises UsageError: there are no such runs.
     """
-    history = _open(spec, where)
+    history = _open(spec, spec_path, where)
     last = history.last()
     if last is None or (former is None and last.number == 1):
         raise UsageError(f"{history.name} has {'no run' if last is None else 'one run'} of {history.target}.", "")
@@ -175,13 +231,13 @@ def span(spec: Spec, where: str | Path, former: int | None, latter: int | None) 
     return Span(before, after, _told(history, delta, after))
 
 
-def verified(spec: Spec, where: str | Path, noted: str) -> tuple[int, str]:
+def verified(spec: Spec, spec_path: Path, where: str | Path, noted: str) -> tuple[int, str]:
     """Check that the history is what the runs have written; return how many there are, and the last hash.
 
     :param noted: a hash that was noted elsewhere, or its beginning; empty: none was.
     :raises HistoryAltered: it is not.
     """
-    history = _open(spec, where)
+    history = _open(spec, spec_path, where)
     verdict = history.verify()
     if verdict.broken is not None:
         before = f"Runs 1 to {verdict.broken - 1} fit." if verdict.broken > 1 else "No run fits."
@@ -197,9 +253,9 @@ def verified(spec: Spec, where: str | Path, noted: str) -> tuple[int, str]:
     return verdict.runs, verdict.hash
 
 
-def _open(spec: Spec, where: str | Path) -> History:
+def _open(spec: Spec, spec_path: Path, where: str | Path) -> History:
     from replica_access.audit.history import open_history
 
     if where == NO_HISTORY:
         raise UsageError("--history is none.", "Name the file or the URL of one.")
-    return open_history(where, target(spec), create=False)
+    return open_history(where, series(spec, spec_path), create=False)

@@ -74,6 +74,10 @@ class Matrix:
     superusers: tuple[str, ...]
 
 
+NOBODY = Matrix((), {}, {}, ())
+"""Of no database."""
+
+
 def matrix(realms: Iterable[Realm]) -> Matrix:
     """Return the matrix of all databases of a server."""
     cells: dict[tuple[str, tuple[str, str]], Cell] = {}

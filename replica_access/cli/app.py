@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from copy import copy
@@ -14,10 +15,23 @@ from typer.core import TyperGroup
 from typer.models import CommandInfo
 
 from replica_access import __version__
-from replica_access.cli import access, addresses, audit, connect, demo, destroy, export, grant, sandbox, user, why
+from replica_access.cli import (
+    access,
+    addresses,
+    audit,
+    connect,
+    demo,
+    destroy,
+    export,
+    grant,
+    sandbox,
+    specs,
+    user,
+    why,
+)
 from replica_access.cli.context import Context
 from replica_access.cli.terminal import Terminal, escaped
-from replica_access.errors import Error, Interrupted, UsageError
+from replica_access.errors import Abandoned, Error, Interrupted, UsageError
 
 
 class Program(TyperGroup):
@@ -63,8 +77,15 @@ def _version(wanted: bool) -> None:
 def global_options(
     context: typer.Context,
     spec: Annotated[
-        Path, typer.Option("--spec", metavar="FILE", envvar="REPLICA_ACCESS_SPEC", help="The declared access.")
-    ] = Path("replica-access.toml"),
+        list[Path] | None,
+        typer.Option(
+            "--spec",
+            metavar="FILE",
+            envvar="REPLICA_ACCESS_SPEC",
+            help="The declared access; default: replica-access.toml. `audit` takes several: repeat it, or quote a "
+            "pattern; in the environment with : between them.",
+        ),
+    ] = None,
     output: Annotated[str, typer.Option("--format", metavar="table|json", help="How results are printed.")] = "table",
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows tracebacks.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
@@ -82,9 +103,9 @@ def global_options(
         raise UsageError(f"--format is {output}.", "It is table or json.")
     if quiet and verbose:
         raise UsageError("-q and -v contradict each other.", "Leave one of them out.")
-    context.obj = Context(
-        spec, "json" if output == "json" else "table", verbose, quiet, Terminal(quiet=quiet, verbose=verbose)
-    )
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    named = specs.named(spec or [specs.DEFAULT])
+    context.obj = Context(named, "json" if output == "json" else "table", verbose, quiet, terminal)
 
 
 def program(called: str = "") -> typer.Typer:
@@ -111,6 +132,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # It exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong.
         program(*rest[:1])(arguments, prog_name="replica-access")
+    except Abandoned as error:
+        status = _fail(error, verbose)
+        sys.stdout.flush()
+        os._exit(status)  # Python itself would wait for all threads, and they for a server that may never answer
     except Error as error:
         status = _fail(error, verbose)
     except Exception as error:  # noqa: BLE001  # the last boundary: a sentence for people, the traceback with -vv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import print_exception
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +14,12 @@ from replica_access.cli.audit_history import HistoryAt
 from replica_access.cli.context import Context
 from replica_access.cli.running import count, print_lines
 from replica_access.cli.terminal import Terminal, escaped
-from replica_access.errors import Error, FindingsStand, Incomplete, UsageError
+from replica_access.errors import Abandoned, Error, FindingsStand, Incomplete, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
+    from replica_access.cli.audit_out import Wanted
     from replica_access.findings import Audit, Severity
+    from replica_access.several import Wish
 
 LEVELS = ("high", "medium", "low", "info", "never")
 
@@ -55,11 +58,16 @@ def audit(
     Exit status: 3 where a finding is as grave as --fail-on or graver, whatever else; otherwise 4 where something could
     not be looked at, which is listed with the reason. 1 where it could not be recorded, or a report not be written.
 
+    Of several specs, side by side, it makes one report: one that cannot be read, or whose server is down, is listed
+    there, and the others are judged. 2 only where not one of them can be read.
+
     replica-access audit
 
     replica-access audit --fail-on medium --new-only
 
     replica-access audit --report html=audit.html --report sarif=audit.sarif
+
+    replica-access audit --spec prod.toml --spec 'regions/*.toml'
     """
     if context.invoked_subcommand is not None:
         return
@@ -70,24 +78,48 @@ def audit(
         _list_rules(call)
         return
     reports = audit_out.wanted(call, report or (), out)
-    where = audit_history.place(context, call, history)
-    from replica_access import auditing, reporting, workflow
+    where = audit_history.said(context, history)
+    from replica_access import reporting, several
 
     if new_only and where == reporting.NO_HISTORY:
         raise UsageError("--new-only compares with the run before, and --history is none.", "Leave one of them out.")
+    wish = several.Wish(datetime.now(UTC), where, new_only, _level(fail_on), reports.formats)
+    if call.specs.is_set:
+        _audit_several(call, wish, reports, fail_on)
+    else:
+        _audit_one(call, wish, reports, fail_on)
+
+
+def _audit_one(call: Context, wish: Wish, reports: Wanted, fail_on: str) -> None:
+    from replica_access import several, workflow
+
     spec = call.spec()
-    began = datetime.now(UTC)
-    found, facts = auditing.examine(spec, workflow.host(spec), call.terminal, began.date())
-    at = began.isoformat(timespec="seconds")
-    kept = reporting.kept(found, facts, where, at)
+    audited = several.audit_one(spec, call.spec_path, workflow.host(spec), wish, call.terminal)
     call.terminal.close()
-    told = reporting.only_new(found, kept) if new_only else found
-    about = reporting.report(told, kept, facts, call.spec_path, auditing.RULES, at=at, fail_on=_level(fail_on))
-    failed = audit_out.deliver(call, about, kept, reports)
-    _end(told, fail_on, [kept.error, *failed] if kept.error is not None else failed)
+    failed = audit_out.deliver(call, audit_out.of_one(call, audited), reports)
+    error = audited.kept.error
+    _end(call, audited.report.audit, fail_on, failed if error is None else [error, *failed])
 
 
-def _end(found: Audit, fail_on: str, failed: list[Error]) -> None:
+def _audit_several(call: Context, wish: Wish, reports: Wanted, fail_on: str) -> None:
+    from replica_access import several
+    from replica_access.cli import audit_several
+    from replica_access.cli.board import Board
+
+    for path in call.specs.repeated:
+        call.terminal.note(f"{path} is a file that is named already: it is audited once.")
+    board = Board(call.terminal, len(call.specs.paths))
+    try:
+        audited = several.audit_each(call.specs.paths, wish, board)
+    except KeyboardInterrupt:
+        raise Abandoned from None
+    finally:
+        board.close()
+    failed = audit_out.deliver(call, audit_several.result(call, audited), reports)
+    _end(call, audit_several.together(audited), fail_on, [*audit_several.failures(audited), *failed])
+
+
+def _end(call: Context, found: Audit, fail_on: str, failed: list[Error]) -> None:
     """Raise what the exit status is about; what else went wrong is said before."""
     try:
         _judge(found, fail_on)
@@ -99,6 +131,8 @@ def _end(found: Audit, fail_on: str, failed: list[Error]) -> None:
         return
     for other in failed[:-1]:
         Terminal().say(f"[bold red]Error:[/] {escaped(str(other))}")
+        if call.verbose >= 2:
+            print_exception(other)
     raise failed[-1]
 
 

@@ -26,23 +26,27 @@ HistoryAt = Annotated[
 ]
 
 
-def place(context: typer.Context, call: Context, history: str | None) -> str:
-    """Return where the history is: as the command says, or the `audit` before it, or else beside the spec.
+def said(context: typer.Context, history: str | None) -> str | None:
+    """Return where the history is, as the command says, or the `audit` before it; ``None``: beside the spec.
 
     :raises UsageError: the command line, which everybody on this machine can read, has a password in it.
     """
-    from replica_access import reporting
-
     before = context.parent if history is None else None
-    said = history if before is None else before.params.get("history")
+    where: str | None = history if before is None else before.params.get("history")
     source = (before or context).get_parameter_source("history")
     on_the_command_line = source is not None and source.name == "COMMANDLINE"
-    if said is not None and on_the_command_line and _has_password(said):
+    if where is not None and on_the_command_line and _has_password(where):
         raise UsageError(
             "--history has a password in it, and everybody on this machine can read a command line.",
             "Leave it to PGPASSWORD or the pgpass file, or put the whole URL into REPLICA_ACCESS_HISTORY.",
         )
-    return said or str(reporting.beside(call.spec_path))
+    return where or None
+
+
+def _place(context: typer.Context, call: Context, history: str | None) -> str:
+    from replica_access import reporting
+
+    return said(context, history) or str(reporting.beside(call.spec_path))
 
 
 def _has_password(url: str) -> bool:
@@ -66,7 +70,7 @@ def list_runs(context: typer.Context, history: HistoryAt = None) -> None:
     from replica_access import reporting
 
     call = Context.of(context)
-    runs = reporting.runs(call.spec(), place(context, call, history))
+    runs = reporting.runs(call.spec(), call.spec_path, _place(context, call, history))
     if call.as_json:
         call.print_json(
             "audit-runs", {"runs": [{"run": r.number, "at": r.at, **r.about, "hash": r.hash} for r in runs]}
@@ -90,7 +94,7 @@ def diff(
     from replica_access import reporting
 
     call = Context.of(context)
-    span = reporting.span(call.spec(), place(context, call, history), former, latter)
+    span = reporting.span(call.spec(), call.spec_path, _place(context, call, history), former, latter)
     if call.as_json:
         ends = {"from": span.former.number, "to": span.latter.number}
         call.print_json("audit-diff", {**ends, "changes": difference_documents(span.differences)})
@@ -116,7 +120,7 @@ def verify_history(
     from replica_access import reporting
 
     call = Context.of(context)
-    number, hashed = reporting.verified(call.spec(), place(context, call, history), noted)
+    number, hashed = reporting.verified(call.spec(), call.spec_path, _place(context, call, history), noted)
     if call.as_json:
         call.print_json("audit-verify-history", {"ok": True, "runs": number, "hash": hashed})
     else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,8 @@ from replica_access.errors import Error, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.findings import Audit
-    from replica_access.reporting import Difference, Kept, Report, Written
+    from replica_access.reporting import Difference, Kept, Since, Written
+    from replica_access.several import Audited
 
 FORMATS = ("table", "json", "csv", "sarif", "junit", "html")
 MOST_ALIKE = 8
@@ -33,6 +35,10 @@ class Wanted:
 
     printed: str
     files: tuple[tuple[str, Path], ...]
+
+    @property
+    def formats(self) -> frozenset[str]:
+        return frozenset({self.printed, *(name for name, _ in self.files)})
 
 
 def wanted(call: Context, asked: Sequence[str], out: Path | None) -> Wanted:
@@ -68,19 +74,53 @@ def wanted(call: Context, asked: Sequence[str], out: Path | None) -> Wanted:
     return Wanted(printed[0] if printed else "json" if call.as_json else "table", tuple(files))
 
 
-def deliver(call: Context, what: Report, found: Kept, reports: Wanted) -> list[Error]:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What there is to print and to write.
+
+    :param lines: for people.
+    :param document: for programs.
+    :param written: the text of a file of that format.
+    """
+
+    lines: Callable[[], Iterable[str]]
+    document: Callable[[], dict[str, Any]]
+    written: Callable[[Written], str]
+
+    def text(self, name: str) -> str:
+        """Return the text of the format of this name."""
+        if name == "json":
+            return rendered_json("audit", self.document())
+        if name == "table":
+            return "".join(f"{plain(line)}\n" for line in self.lines())
+        return self.written(cast("Written", name))
+
+
+def of_one(call: Context, audited: Audited) -> Result:
+    """Return the result of an audit of one spec."""
+    from replica_access import reporting
+
+    report, found = audited.report, audited.kept
+    return Result(
+        partial(table, call, report.audit, found),
+        partial(document, report.audit, found),
+        partial(reporting.rendered, report),
+    )
+
+
+def deliver(call: Context, what: Result, reports: Wanted) -> list[Error]:
     """Print and write the reports; return what kept some from being written."""
     from replica_access import starter
 
     if reports.printed == "table":
-        for line in table(call, what.audit, found):
+        for line in what.lines():
             call.print(line)
     else:
-        sys.stdout.write(_text(call, what, found, reports.printed))
+        sys.stdout.write(what.text(reports.printed))
     failed: list[Error] = []
     for name, path in reports.files:
         try:
-            starter.write(path, _text(call, what, found, name))
+            starter.write(path, what.text(name))
         except Error as error:
             failed.append(error)
         else:
@@ -90,13 +130,18 @@ def deliver(call: Context, what: Report, found: Kept, reports: Wanted) -> list[E
 
 def document(audit: Audit, found: Kept) -> dict[str, Any]:
     """Return the JSON document: the audit, and what the history knows of it."""
+    return {**audited_document(audit, found), "history": history_document(found)}
+
+
+def audited_document(audit: Audit, found: Kept) -> dict[str, Any]:
+    """Return the JSON of an audit; each finding says whether it is new, where that is known."""
     from replica_access.cli import documents
 
     audited = documents.audit_document(audit)
     if found.since is not None:
         for finding, each in zip(audited["findings"], audit.findings, strict=True):
             finding["new"] = each.key in found.since.new
-    return {**audited, "history": _history(found)}
+    return audited
 
 
 def table(call: Context, audit: Audit, found: Kept) -> Iterable[str]:
@@ -107,7 +152,7 @@ def table(call: Context, audit: Audit, found: Kept) -> Iterable[str]:
         return
     yield from lines(audit, with_evidence=not call.quiet)
     if found.since is not None and not call.quiet:
-        yield _since(found.since.number, found.since.at, found.since.differences)
+        yield since(found.since, "replica-access audit diff")
     if found.run is not None and call.verbose:
         yield f"[dim]Recorded as run {found.run.number}, {found.run.hash}[/]"
 
@@ -145,31 +190,25 @@ def difference_documents(changes: Iterable[Difference]) -> list[dict[str, str | 
     ]
 
 
-def _text(call: Context, what: Report, found: Kept, name: str) -> str:
-    from replica_access import reporting
-
-    if name == "json":
-        return rendered_json("audit", document(what.audit, found))
-    if name == "table":
-        return "".join(f"{plain(line)}\n" for line in table(call, what.audit, found))
-    return reporting.rendered(what, cast("Written", name))
-
-
-def _history(found: Kept) -> dict[str, Any] | None:
+def history_document(found: Kept) -> dict[str, Any] | None:
     if found.run is None:
         return None
-    since = found.since
+    before = found.since
     return {
         "run": found.run.number,
         "hash": found.run.hash,
         "since": None
-        if since is None
-        else {"run": since.number, "at": since.at, "changes": difference_documents(since.differences)},
+        if before is None
+        else {"run": before.number, "at": before.at, "changes": difference_documents(before.differences)},
     }
 
 
-def _since(number: int, at: str, changes: Sequence[Difference]) -> str:
-    turns = [each.turn for each in changes]
+def since(before: Since, command: str) -> str:
+    """Return the line on what has changed since the run before.
+
+    :param command: shows it.
+    """
+    turns = [each.turn for each in before.differences]
     counted = ", ".join(f"{turns.count(turn)} {turn}" for turn in dict.fromkeys(turns))
-    told = f"{count(len(changes), 'change')} ({counted}): replica-access audit diff" if changes else "no change"
-    return f"Since run {number} of {escaped(at)}: {told}"
+    told = f"{count(len(turns), 'change')} ({counted}): {escaped(command)}" if turns else "no change"
+    return f"Since run {before.number} of {escaped(before.at)}: {told}"

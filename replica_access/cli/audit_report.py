@@ -12,10 +12,16 @@ COLOURS = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
 def lines(audit: Audit, *, with_evidence: bool) -> Iterator[str]:
-    """Yield the audit, the gravest first.
+    """Yield the audit, and in the end what it comes to.
 
     :param with_evidence: say what was seen, beside what to do.
     """
+    yield from parts(audit, with_evidence=with_evidence)
+    yield _summary(audit)
+
+
+def parts(audit: Audit, *, with_evidence: bool) -> Iterator[str]:
+    """Yield what was found, the gravest first, what is accepted, and what could not be looked at; a blank line each."""
     for severity, alike in groupby(audit.findings, key=lambda finding: finding.severity):
         yield f"[{COLOURS[severity]}]{severity.capitalize()}[/]"
         for family, findings in groupby(alike, key=lambda finding: finding.family):
@@ -34,7 +40,6 @@ def lines(audit: Audit, *, with_evidence: bool) -> Iterator[str]:
         for unseen in audit.not_checked:
             yield f"  [yellow]?[/] {escaped(unseen.what)}: {escaped(unseen.why)}"
         yield ""
-    yield _summary(audit)
 
 
 def _finding(finding: Finding, *, with_evidence: bool) -> Iterator[str]:
@@ -47,11 +52,16 @@ def _finding(finding: Finding, *, with_evidence: bool) -> Iterator[str]:
         yield f"        [cyan]{escaped(line)}[/]"
 
 
+def counted(audit: Audit) -> str:
+    """Return how many there are of each kind; empty where there is nothing."""
+    return ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in audit.summary.items() if number)
+
+
 def _summary(audit: Audit) -> str:
-    counted = [f"{number} {what.replace('_', ' ')}" for what, number in audit.summary.items() if number]
+    found = counted(audit)
     if not audit.findings and not audit.not_checked:
-        return "[green]✓[/] Nothing was found" + (f": {', '.join(counted)}." if counted else ".")
-    return f"Found: {', '.join(counted)}."
+        return "[green]✓[/] Nothing was found" + (f": {found}." if found else ".")
+    return f"Found: {found}."
 
 
 def rule_lines(rules: Iterable[RuleSummary]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
+from replica_access.cli.specs import Named
 from replica_access.cli.terminal import Terminal
 from replica_access.errors import UsageError
 
@@ -24,10 +25,11 @@ Format = Literal["table", "json"]
 class Context:
     """The global options of one call.
 
+    :param specs: the files that are meant.
     :param verbose: how often -v was given: 1 shows more, 2 shows tracebacks too.
     """
 
-    spec_path: Path
+    specs: Named
     format: Format
     verbose: int
     quiet: bool
@@ -40,6 +42,20 @@ class Context:
     @property
     def as_json(self) -> bool:
         return self.format == "json"
+
+    @property
+    def spec_path(self) -> Path:
+        """The spec, for all that is about one.
+
+        :raises UsageError: several are meant.
+        """
+        if len(self.specs.paths) == 1:
+            return self.specs.paths[0]
+        listed = ", ".join(map(str, self.specs.paths))
+        raise UsageError(
+            f"{len(self.specs.paths)} specs are named: {listed}.",
+            "Only `replica-access audit` itself takes several: name one with --spec FILE.",
+        )
 
     @property
     def has_spec(self) -> bool:

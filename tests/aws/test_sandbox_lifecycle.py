@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from replica_access.cli import sandbox as commands
 from replica_access.cli.context import Context
+from replica_access.cli.specs import named
 from replica_access.cli.terminal import Terminal
 from replica_access.errors import Error, UsageError
 from replica_access.sandbox import directory as sandbox_directory
@@ -65,7 +66,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 def command(*arguments: str, form: str = "table") -> Result:
-    context = Context(Path("none.toml"), "json" if form == "json" else "table", 0, False, Terminal())
+    context = Context(named([Path("none.toml")]), "json" if form == "json" else "table", 0, False, Terminal())
     return CliRunner().invoke(commands.app, list(arguments), obj=context)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from replica_access.aws.accounts import Accounts
 from replica_access.aws.session import Aws
 from replica_access.errors import AccessDenied, AwsError, CredentialsError, NotFound
 from replica_access.spec import Aws as Settings
+from replica_access.spec import Spec, parse
 from tests.sandbox_fixtures import Sandbox
 
 from .stage import StoppableAws, deny, environment, opened
@@ -46,6 +49,23 @@ def test_the_right_account_opens_and_another_is_refused(sandbox: Sandbox) -> Non
             Aws.open(settings(account="999999999999"))
     assert "999999999999 only" in caught.value.what
     assert "AWS_PROFILE" in caught.value.fix
+
+
+def test_specs_of_one_account_share_its_session_and_its_refusal(sandbox: Sandbox) -> None:
+    def spec(aws: str) -> Spec:
+        return parse(f'version = 1\n[aws]\n{aws}\n[primary]\ninstance = "prod-db"')
+
+    accounts = Accounts()
+    here, there, wrong = (
+        spec(aws) for aws in ('region = "us-east-1"', 'region = "us-east-2"', 'account = "999999999999"')
+    )
+    with environment(sandbox), ThreadPoolExecutor(8) as pool:
+        opened = set(pool.map(lambda each: accounts.hosting(each, timeout_s=1).aws, [here] * 8))
+        assert len(opened) == 1
+        assert accounts.hosting(there, timeout_s=1).aws not in opened
+        for _ in range(2):
+            with pytest.raises(CredentialsError, match="999999999999 only"):
+                accounts.hosting(wrong, timeout_s=1)
 
 
 def test_the_region_comes_from_the_spec_or_else_from_the_environment(sandbox: Sandbox) -> None:

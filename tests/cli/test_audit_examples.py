@@ -64,6 +64,9 @@ def test_cron_tells_what_is_new_and_then_nothing(
     again = by_shell(f"cd {line}")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert "<!DOCTYPE html>" in (shop.run.directory / "audit.html").read_text(encoding="utf-8")
+    several = by_shell(" ".join(example("several").split()[5:]))
+    assert (several.returncode, several.stdout, several.stderr) == (0, "", "")
+    assert "<title>Audit of one spec</title>" in (shop.run.directory / "audit.html").read_text(encoding="utf-8")
 
 
 def test_the_service_runs_and_systemd_takes_both_units(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from replica_access.audit.reports import as_html
+from replica_access.audit.matrix import matrix
+from replica_access.audit.reports import as_html, html_several
 from replica_access.catalog import Entry
 from replica_access.findings import SEVERITIES, Audit, Finding
 from tests.unit.test_matrix import ETL, OWNER, realm, tables, usage
@@ -64,7 +65,7 @@ FINDINGS = tuple(
 def page(tmp_path: Path) -> Path:
     there = realm(usage(ETL), tables("<b>orders</b>", grants=(Entry(ETL, OWNER, "SELECT"),)))
     page = tmp_path / "audit.html"
-    page.write_text(as_html.render(replace(REPORT, audit=Audit(FINDINGS), realms=(there,))), encoding="utf-8")
+    page.write_text(as_html.render(replace(REPORT, audit=Audit(FINDINGS), access=matrix((there,)))), encoding="utf-8")
     return page
 
 
@@ -95,6 +96,18 @@ def test_a_view_can_be_passed_on_by_its_address(page: Path, at: str) -> None:
     rows = re.findall(r'<tr class="\w+"( hidden="")?>', table[1])
     assert [not hidden for hidden in rows] == [CHOICES[at](each) for each in FINDINGS]
     assert f"{sum(not hidden for hidden in rows):,} of 5,000" in dom
+
+
+def test_of_several_specs_one_can_be_chosen(tmp_path: Path) -> None:
+    there = matrix((realm(usage(ETL), tables("orders", grants=(Entry(ETL, OWNER, "SELECT"),))),))
+    page = tmp_path / "audit.html"
+    specs = [replace(REPORT, spec=spec, access=there) for spec in ("a.toml", "conf/b.toml")]
+    page.write_text(html_several.render(specs), encoding="utf-8")
+    dom = browse(page, "--dump-dom", at="#spec=conf%2Fb.toml")
+    assert "3 of 6" in dom
+    shown = re.findall(r'<(\w+)[^>]* data-spec="([^"]+)">', dom)
+    assert shown == [("div", "conf/b.toml"), ("details", "conf/b.toml")]  # hidden ones have an attribute more
+    assert dom.count("database crm") == 2  # what could not be looked at is never hidden
 
 
 def test_it_is_drawn_in_both_themes(page: Path) -> None:

@@ -39,7 +39,7 @@ LOCATION = of(
     {
         "physicalLocation": of(
             {
-                "artifactLocation": of({"uri": {**STRING, "pattern": r"^[A-Za-z0-9._~%/-]+$"}}),
+                "artifactLocation": of({"uri": {**STRING, "pattern": r"^(file:///)?[A-Za-z0-9._~%/-]+$"}}),
                 "region": of({"startLine": {"type": "integer", "minimum": 1}}),
             },
             "artifactLocation",
@@ -77,7 +77,9 @@ INVOCATION = of(
     {
         "executionSuccessful": {"type": "boolean"},
         "endTimeUtc": {**STRING, "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"},
-        "toolExecutionNotifications": many(of({"level": LEVEL, "message": MESSAGE}, "message")),
+        "toolExecutionNotifications": many(
+            of({"level": LEVEL, "message": MESSAGE, "locations": many(LOCATION, uniqueItems=True)}, "message")
+        ),
     },
     "executionSuccessful",
 )

@@ -67,6 +67,7 @@ USES = {
     "reporting.py",
     "listing.py",
     "rotating.py",
+    "several.py",
 }
 
 

@@ -145,7 +145,7 @@ def test_no_name_becomes_markup_in_the_table_or_behind_it(name: str) -> None:
             tables(called, grants=(Entry(ETL, OWNER, "SELECT"),), schema=called),
             roles=roles,
         )
-        return Page(as_html.render(replace(REPORT, audit=Audit(), realms=(there,))))
+        return Page(as_html.render(replace(REPORT, audit=Audit(), access=matrix((there,)))))
 
     odd = page(name)
     assert odd.structure == page("harmless").structure

@@ -8,7 +8,7 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from replica_access.audit.reports.report import Report
@@ -24,6 +24,25 @@ def render(report: Report) -> str:
         _suite(root, family, report, [case for rule in rules for case in _cases(report, rule)])
     if report.audit.not_checked:
         _suite(root, "not checked", report, [_missed(each) for each in report.audit.not_checked])
+    return _written(root)
+
+
+def render_all(reports: Sequence[Report]) -> str:
+    """Return the document of several: a suite a spec.
+
+    Its name is in those of its tests, too: many systems take tests of one name for the same, whatever their suites.
+    """
+    root = Element("testsuites", {"name": "replica-access audit"})
+    for report in reports:
+        cases = [case for rule in report.all_rules for case in _cases(report, rule)]
+        cases += [_missed(each) for each in report.audit.not_checked]
+        for case in cases:
+            case.set("name", f"{_legal(report.spec)} · {case.get('name')}")
+        _suite(root, _legal(report.spec), report, cases)
+    return _written(root)
+
+
+def _written(root: Element) -> str:
     for kind in ("tests", "failures", "errors", "skipped"):
         root.set(kind, str(sum(int(suite.get(kind, "0")) for suite in root)))
     indent(root)

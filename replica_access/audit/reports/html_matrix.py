@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from replica_access.audit.matrix import Cell, Matrix
@@ -14,30 +15,59 @@ def section(matrix: Matrix) -> str:
     """Return the table; empty where nobody holds anything."""
     if not matrix.cells:
         return ""
+    return _section(_superusers(matrix), _table(matrix, 0))
+
+
+def sections(matrices: Mapping[str, Matrix]) -> str:
+    """Return the tables of several specs, each behind its name; of those where nobody holds anything, nothing."""
+    before, parts = 0, []
+    for spec, matrix in matrices.items():
+        if not matrix.cells:
+            continue
+        about = f"{spec}: {len(matrix.roles):,} roles, {len(matrix.relations):,} schemas"
+        superusers = f"<p>{text(told)}</p>" if (told := _superusers(matrix).strip()) else ""
+        parts.append(
+            f'<details class="access" data-spec="{text(spec)}"><summary>{text(about)}</summary>{superusers}'
+            f"{_table(matrix, before)}</details>"
+        )
+        before += len(matrix.cells)
+    return _section("", "".join(parts)) if parts else ""
+
+
+def _section(more: str, tables: str) -> str:
+    return (
+        '<section id="access" aria-labelledby="h-access"><h2 id="h-access">Who holds what</h2>'
+        "<p>r reads, w writes, c creates or keeps up, x runs; the number is of relations that can be read. Open a cell "
+        f"for the objects and the ways. What everybody holds is in the row of PUBLIC alone.{text(more)}</p>"
+        '<form id="roles" hidden role="search" aria-label="Filter the roles">'
+        f'<label>Role <input type="search" name="role" autocomplete="off"></label></form>{tables}</section>'
+    )
+
+
+def _superusers(matrix: Matrix) -> str:
+    return f" Superusers may do everything: {', '.join(matrix.superusers)}." if matrix.superusers else ""
+
+
+def _table(matrix: Matrix, before: int) -> str:
+    """:param before: how many cells of other tables are before its own in what the script reads."""
     places = list(matrix.relations)
     heads = "".join(
         f'<th scope="col"><span>{text(database)}</span><br>{text(schema)}<br>'
         f"<small>{matrix.relations[database, schema]:,} relations</small></th>"
         for database, schema in places
     )
-    numbers = {key: number for number, key in enumerate(matrix.cells)}
+    numbers = {key: number for number, key in enumerate(matrix.cells, before)}
     rows = "".join(_row(matrix, role, places, numbers) for role in matrix.roles)
-    superusers = f" Superusers may do everything: {text(', '.join(matrix.superusers))}." if matrix.superusers else ""
     return (
-        '<section id="access" aria-labelledby="h-access"><h2 id="h-access">Who holds what</h2>'
-        "<p>r reads, w writes, c creates or keeps up, x runs; the number is of relations that can be read. Open a cell "
-        f"for the objects and the ways. What everybody holds is in the row of PUBLIC alone.{superusers}</p>"
-        '<form id="roles" hidden role="search" aria-label="Filter the roles">'
-        '<label>Role <input type="search" name="role" autocomplete="off"></label></form>'
         '<div class="scroll" role="region" aria-labelledby="h-access" tabindex="0"><table class="matrix">'
-        f'<thead><tr><th scope="col">Role</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+        f'<thead><tr><th scope="col">Role</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
-def document(matrix: Matrix) -> dict[str, Any]:
-    """Return what the script shows of a cell, each list of names once."""
+def document(matrices: Iterable[Matrix]) -> dict[str, Any]:
+    """Return what the script shows of a cell, each list of names once; the cells of one table after the other."""
     lists: dict[tuple[str, ...], int] = {}
-    cells = [_cell(cell, lists) for cell in matrix.cells.values()]
+    cells = [_cell(cell, lists) for matrix in matrices for cell in matrix.cells.values()]
     return {"cells": cells, "names": list(lists)}
 
 

@@ -8,23 +8,29 @@
     const rows = document.querySelector(".findings tbody").rows;
     const texts = found.map((each) => Object.values(each).join("\n").toLowerCase());
     const { text, severity, rule, server, state, count } = form.elements;
+    const spec = form.elements.spec || { value: "" }; // where there are several
+    const ofSpecs = [...document.querySelectorAll("[data-spec]")];
 
     const matches = (each) =>
+      (!spec.value || each.spec === spec.value) &&
       (!severity.value || each.severity === severity.value) &&
       (!rule.value || each.rule === rule.value) &&
       (!server.value || each.server === server.value) &&
       (!state.value || each.state === state.value || (state.value === "open" && each.state === "new"));
 
     // What is chosen stands in the address, so that a view can be passed on.
-    const choices = { text, severity, rule, server, state };
+    const choices = { text, spec, severity, rule, server, state };
     const remember = () => {
       const chosen = Object.entries(choices).filter(([, input]) => input.value).map(([name, input]) => [name, input.value]);
       const hash = new URLSearchParams(chosen).toString();
       if (hash || location.hash.includes("=")) history.replaceState(null, "", `#${hash}`);
     };
-    for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
-      if (Object.hasOwn(choices, name)) choices[name].value = value;
-    }
+    const recall = () => {
+      for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+        if (Object.hasOwn(choices, name)) choices[name].value = value;
+      }
+    };
+    recall();
 
     const filter = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -34,6 +40,7 @@
         rows[index].hidden = !show;
         shown += show ? 1 : 0;
       });
+      ofSpecs.forEach((part) => { part.hidden = Boolean(spec.value) && part.dataset.spec !== spec.value; });
       remember();
       count.value = `${shown.toLocaleString("en")} of ${found.length.toLocaleString("en")}`;
     };
@@ -44,6 +51,11 @@
       waiting = setTimeout(filter, 80);
     });
     form.addEventListener("reset", () => setTimeout(filter, 0));
+    addEventListener("hashchange", () => {
+      recall();
+      filter();
+      if (spec.value) document.getElementById("findings").scrollIntoView();
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     document.addEventListener("keydown", (event) => {
       const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
@@ -96,15 +108,15 @@
   const roles = document.getElementById("roles");
   if (roles) {
     document.body.append(dialog);
-    const table = document.querySelector(".matrix");
-    table.addEventListener("click", (event) => {
+    const tables = [...document.querySelectorAll(".matrix")];
+    document.getElementById("access").addEventListener("click", (event) => {
       const button = event.target.closest("button[data-cell]");
       if (button) show(data.access.cells[Number(button.dataset.cell)]);
     });
     const { role } = roles.elements;
     roles.addEventListener("input", () => {
       const wanted = role.value.toLowerCase();
-      for (const row of table.tBodies[0].rows) {
+      for (const row of tables.flatMap((table) => [...table.tBodies[0].rows])) {
         row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
       }
     });

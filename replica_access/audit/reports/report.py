@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import merge
 
 from replica_access.audit.difference import Difference
-from replica_access.audit.realm import Realm
+from replica_access.audit.matrix import NOBODY, Matrix
 from replica_access.findings import SEVERITIES, Audit, Finding, RuleSummary, Severity
 
 
@@ -36,7 +38,7 @@ class Report:
     :param fail_on: the least grave severity that fails a run; ``None`` where none does.
     :param run: the number and the hash by which the history knows it; ``None`` where it was not recorded.
     :param since: the run before; ``None`` where there is none.
-    :param realms: the databases that were looked into.
+    :param access: who holds what, as far as a report shows it.
     """
 
     audit: Audit
@@ -48,7 +50,7 @@ class Report:
     fail_on: Severity | None = "high"
     run: tuple[int, str] | None = None
     since: Since | None = None
-    realms: tuple[Realm, ...] = ()
+    access: Matrix = NOBODY
 
     @cached_property
     def all_rules(self) -> tuple[RuleSummary, ...]:
@@ -63,3 +65,9 @@ class Report:
 
     def is_new(self, finding: Finding) -> bool:
         return self.since is not None and finding.key in self.since.new
+
+
+def gravest_first(reports: Iterable[Report]) -> Iterable[tuple[Report, Finding]]:
+    """Return the findings of several reports, each with its own: the gravest first, as in one."""
+    found = ([(report, finding) for finding in report.audit.findings] for report in reports)
+    return merge(*found, key=lambda each: SEVERITIES.index(each[1].severity))
