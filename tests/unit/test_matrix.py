@@ -163,3 +163,10 @@ def test_two_hundred_roles_are_a_table_of_two_hundred_rows() -> None:
     assert html.count("<tr>") == 1 + 200 + 1  # heads, roles, and the owner
     assert len(re.findall(r"data-cell", html)) == 201 * 20
     assert "r 2" in unescape(html)
+
+
+def test_a_cell_says_on_paper_what_it_is_in() -> None:
+    html = section(matrix([realm(usage(ETL), tables("orders", grants=(Entry(ETL, OWNER, "SELECT"),), schema='a"<b'))]))
+    cells = re.findall(r'<td class="cell[^"]*" data-in="([^"]*)">', html)
+    assert {unescape(cell) for cell in cells} == {'app / "a""<b"', "app / sales"}
+    assert re.search(r"<td[^>]*data-in[^>]*></td>", html) is None  # the empty ones are not printed

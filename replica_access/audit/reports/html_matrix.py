@@ -91,15 +91,21 @@ def _cell(cell: Cell, lists: dict[tuple[str, ...], int]) -> dict[str, Any]:
 
 
 def _row(matrix: Matrix, role: str, places: list[Place], numbers: dict[tuple[str, Place], int]) -> str:
-    cells = "".join(_shown(matrix.cells.get((role, place)), numbers.get((role, place), -1)) for place in places)
+    cells = "".join(
+        _shown(matrix.cells[role, place], place, numbers[role, place]) if (role, place) in numbers else "<td></td>"
+        for place in places
+    )
     return f'<tr><th scope="row">{text(role)}</th>{cells}</tr>'
 
 
-def _shown(cell: Cell | None, number: int) -> str:
-    if cell is None:
-        return "<td></td>"
+def _shown(cell: Cell, place: Place, number: int) -> str:
+    """Return a cell; it says of itself what it is in, since paper is not as wide as some tables are."""
     about = f"{cell.letters or '·'} {cell.readable:,}" if cell.readable else cell.letters or "·"
     closed = f" <small>without {text(' and '.join(cell.closed))}</small>" if cell.closed else ""
     marks = " writes" if "w" in cell.letters else ""
     shut = " closed" if cell.closed else ""
-    return f'<td class="cell{marks}{shut}"><button type="button" data-cell="{number}">{about}</button>{closed}</td>'
+    where = text(" / ".join(place))
+    return (
+        f'<td class="cell{marks}{shut}" data-in="{where}">'
+        f'<button type="button" data-cell="{number}">{about}</button>{closed}</td>'
+    )
