@@ -21,6 +21,7 @@ from replica_access import auditing, reporting, workflow
 from replica_access.audit.matrix import NOBODY
 from replica_access.errors import Crashed, Error, HistoryError, SpecError
 from replica_access.findings import Audit, Finding, NotChecked, Severity
+from replica_access.hosting import PlainHosting, address_of
 from replica_access.names import legible
 from replica_access.progress import Progress
 from replica_access.reporting import NO_HISTORY, Kept, Report, Seen
@@ -34,7 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE = 8
-"""So many are audited side by side. Nearly all of it is waiting; each has a few connections to servers of its own."""
+"""So many primaries are looked at side by side; nearly all of it is waiting."""
 
 
 _COMMAND = re.compile(r"^(?:(?:#|--) .*: )?replica-access ", re.MULTILINE)
@@ -92,8 +93,9 @@ class Board(Protocol):
 
 
 def audit_each(paths: Sequence[Path], wish: Wish, board: Board) -> tuple[Audited, ...]:
-    """Audit all specs, `AT_ONCE` at a time; return what became of each, in their order.
+    """Audit all specs, those of `AT_ONCE` primaries at a time; return what became of each, in their order.
 
+    Those of one primary are audited one after the other: together they have no more connections to it than one has.
     Nothing is recorded before all were looked at: a run that is stopped has reported nothing, and the next one must
     not take what it had found for known.
 
@@ -113,7 +115,12 @@ def audit_each(paths: Sequence[Path], wish: Wish, board: Board) -> tuple[Audited
         finally:
             board.ended(name)
 
-    looked = _side_by_side(look, paths)
+    groups: dict[object, list[Path]] = {}
+    for path, spec in specs.items():
+        groups.setdefault(_primary(spec) or path, []).append(path)
+    found = _side_by_side(lambda group: list(map(look, group)), list(groups.values()))
+    by_path = {each.path: each for group in found for each in group}
+    looked = [by_path[path] for path in paths]
     doubles = _doubles(looked)
     return _side_by_side(lambda each: _recorded(each, doubles.get(each.path), wish), looked)
 
@@ -125,6 +132,18 @@ def audit_one(spec: Spec, path: Path, hosting: Hosting, wish: Wish, progress: Pr
     """
     seen = _examined(spec, path, hosting, wish, progress)
     return _reported(path, str(path), seen, reporting.kept(seen, wish.at), wish)
+
+
+def _primary(spec: Spec | Error) -> object:
+    """Return what is the same for specs of one primary, as far as they say it; ``None`` where nobody can tell."""
+    if isinstance(spec, Error):
+        return None
+    if spec.on_rds:
+        return spec.aws, spec.primary.instance
+    try:
+        return address_of(PlainHosting(spec).primary())
+    except Error:
+        return None
 
 
 def _side_by_side(do: Callable[[T], R], items: Sequence[T]) -> tuple[R, ...]:
@@ -231,10 +250,13 @@ def _reported(path: Path, name: str, seen: Seen, kept: Kept, wish: Wish) -> Audi
 
 def _unseen(looked: _Looked, name: str, wish: Wish) -> Audited:
     """Return the report on a spec of which nothing was looked at; no rule was applied."""
-    what = "the spec" if isinstance(looked.why, SpecError) else "everything"
-    audit = Audit(not_checked=(NotChecked(what, " ".join(str(looked.why).splitlines())),))
-    nothing = Seen(audit, looked.target, "", NO_HISTORY, {}, NOBODY)
-    kept = Kept(error=looked.why if isinstance(looked.why, Crashed) else None)
+    what, why, kept = "everything", str(looked.why), Kept()
+    if isinstance(looked.why, SpecError):
+        what, why = "the spec", " ".join(why.splitlines())
+    elif isinstance(looked.why, Crashed):  # reports travel, and nobody knows what is in that message
+        why = f"replica-access failed ({type(looked.why.__cause__).__name__}); standard error has more."
+        kept = Kept(error=looked.why)
+    nothing = Seen(Audit(not_checked=(NotChecked(what, why),)), looked.target, "", NO_HISTORY, {}, NOBODY)
     return Audited(looked.path, reporting.report(nothing, kept, name, (), at=wish.at, fail_on=wish.fail_on), kept)
 
 

@@ -82,7 +82,10 @@ def test_a_defect_costs_one_audit_and_is_no_secret(tmp_path: Path) -> None:
         report = found[name].report
         assert [each.what for each in report.audit.not_checked] == [what]
         assert report.all_rules == ()  # or some reports would say that they found nothing
-    assert "KeyError: 'a defect'" in found["bad.toml"].report.audit.not_checked[0].why
+    assert "KeyError: 'a defect'" in error.what
+    assert found["bad.toml"].report.audit.not_checked[0].why == (
+        "replica-access failed (KeyError); standard error has more."
+    )
 
 
 @pytest.mark.usefixtures("looked")
@@ -107,23 +110,30 @@ def test_runs_that_could_not_be_told_apart_are_not_mixed(tmp_path: Path) -> None
     assert [each.kept.run.number if each.kept.run else None for each in beside] == [1] * 4
 
 
-def test_so_many_are_looked_at_side_by_side_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_primaries_are_looked_at_side_by_side_and_each_by_one_spec_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     together = threading.Barrier(AT_ONCE, timeout=20)
-    under_way: list[int] = [0]
+    most: list[int] = []
+    under_way: list[str] = []
     lock = threading.Lock()
 
     def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> tuple[Audit, Facts]:
-        del hosting, progress
+        del progress
+        host = hosting.primary().server
         with lock:
-            under_way.append(under_way[-1] + 1)
+            assert host not in under_way
+            under_way.append(host)
+            most.append(len(under_way))
         together.wait()
         with lock:
-            under_way.append(under_way[-1] - 1)
+            under_way.remove(host)
         return Audit(), Facts(spec, today)
 
     monkeypatch.setattr(auditing, "examine", examine)
-    audited(*(write(tmp_path, f"{number}.toml", "db") for number in range(2 * AT_ONCE)))
-    assert max(under_way) == AT_ONCE
+    paths = [write(tmp_path, f"{number}.toml", f"db{number // 2}") for number in range(4 * AT_ONCE)]
+    assert not [each for each in audited(*paths).values() if each.report.audit.not_checked]
+    assert max(most) == AT_ONCE
 
 
 def test_a_history_tells_specs_apart_by_where_their_servers_are_and_by_their_name() -> None:
