@@ -101,6 +101,21 @@ def shop(account: Account) -> Account:
     return account
 
 
+def test_an_account_that_is_another_costs_the_specs_of_it_alone(shop: Account) -> None:
+    text = shop.run.spec.read_text(encoding="utf-8")
+    for name in ("other.toml", "another.toml"):
+        (shop.run.directory / name).write_text(f'{text}\n[aws]\naccount = "999999999999"\n', encoding="utf-8")
+    told = audit(shop, "--spec", shop.run.spec.name, "--spec", "*other.toml", "--fail-on", "medium", status=4)
+    assert [(each["spec"], each["what"]) for each in told["not_checked"]] == [
+        ("another.toml", "everything"),
+        ("other.toml", "everything"),
+    ]
+    assert all("the spec allows 999999999999 only" in each["why"] for each in told["not_checked"])
+    assert {each["spec"] for each in told["findings"]} == {shop.run.spec.name}
+    assert [each["target"] for each in told["specs"]] == [f"{PRIMARY} and {REPLICA}"] * 3
+    assert [each["history"] is not None for each in told["specs"]] == [True, False, False]
+
+
 @proves("replica-missing", from_the_start=True)
 def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked_at(shop: Account) -> None:
     with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups", "secretsmanager:ListSecretVersionIds")):
