@@ -15,7 +15,7 @@ from contextlib import closing
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
-from replica_access import mending, workflow
+from replica_access import executing, workflow
 from replica_access.errors import UsageError
 from replica_access.model import Change, Reached, Request
 from replica_access.outlook import Applied
@@ -61,4 +61,4 @@ def carry_out(spec: Spec, changes: Iterable[Change], progress: Progress) -> Appl
     from replica_access.aws.hosting import RdsHosting
 
     with closing(RdsHosting.open(spec, timeout_s=workflow.REPLICA_TIMEOUT_S)) as hosting:
-        return mending.carry_out(hosting, changes, progress)
+        return executing.carry_out(hosting, changes, progress)

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from replica_access.errors import Error, Interrupted
 from replica_access.model import Change, Check
-from replica_access.outlook import Applied
-from replica_access.progress import Progress
-
-if TYPE_CHECKING:
-    from replica_access.hosting import Hosting
 
 WHY_LEFT: Mapping[str, str] = {
     "allowed addresses": "who may come in is declared in the spec, and not guessed",
@@ -41,20 +34,3 @@ def left(checks: Iterable[Check]) -> Iterable[tuple[str, str]]:
     """Yield the name of each problem among `checks` that is not mended here, once, with the reason."""
     names = dict.fromkeys(check.name for check in checks if check.outcome == "problem" and not check.mend)
     return ((name, WHY_LEFT.get(name, OTHERWISE)) for name in names)
-
-
-def carry_out(hosting: Hosting, changes: Iterable[Change], progress: Progress) -> Applied:
-    """Change what is around the servers, in order, as far as somebody has agreed to it."""
-    done: list[Change] = []
-    doing: str | None = None
-    try:
-        for change in changes:
-            doing = change.id
-            hosting.execute(change, progress)
-            done.append(change)
-            progress.done(change.summary)
-    except Error as error:
-        return Applied(tuple(done), failed=doing, error=error)
-    except KeyboardInterrupt:
-        return Applied(tuple(done), failed=doing, error=Interrupted())
-    return Applied(tuple(done))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from replica_access import workflow
 from replica_access.catalog import Cluster
 from replica_access.errors import AwsError, CredentialsError, Error
+from replica_access.executing import interrupted
 from replica_access.model import Change, Oid, Pending, Plan, Request
 from replica_access.names import shown
 from replica_access.outlook import EVERYTHING, Outlook
@@ -119,7 +120,7 @@ def destroy(spec: Spec, hosting: Hosting, outlook: Outlook, progress: Progress) 
     except Error as error:
         removed.failures.append(Failure(error))
     except KeyboardInterrupt:
-        removed.failures.append(Failure(workflow.interrupted(removed.doing), removed.doing))
+        removed.failures.append(Failure(interrupted(removed.doing), removed.doing))
     return removed
 
 

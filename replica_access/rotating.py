@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from replica_access import passwords, workflow
 from replica_access.catalog import Cluster
 from replica_access.errors import ConnectionFailed, DatabaseError, Error, NotEffective, UsageError
+from replica_access.executing import interrupted
 from replica_access.model import Login, Plan, Secret
 from replica_access.names import legible, shown
 from replica_access.outlook import Outlook
@@ -169,7 +170,7 @@ def rotate(spec: Spec, hosting: Hosting, users: Sequence[str], today: date, prog
             result.error = error
             return result
         except KeyboardInterrupt:
-            result.error = workflow.interrupted(None)
+            result.error = interrupted(None)
             return result
         result.rotated.append(Rotated(user, spec.secret_of(user), proved))
     result.failed = None

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from replica_access import executing
 from replica_access.catalog import Cluster
 from replica_access.errors import DatabaseError, Error, Interrupted, PreflightFailed, UsageError
 from replica_access.model import Change, Check, Login, Plan, Proof, Request, Secret
@@ -211,34 +212,21 @@ def apply(
     :param confirmed: somebody has read the plan and said yes: then nothing else is done. Otherwise what the servers
         lack by then is done.
     """
-    done: list[Change] = []
-    doing: Change | None = None
+    if outlook.around.changes:
+        progress.stage("changing AWS")
+    around = executing.carry_out(hosting, outlook.around.changes, progress)
+    if around.error is not None:
+        return around
+    done = list(around.changes)
     try:
-        if outlook.around.changes:
-            progress.stage("changing AWS")
-        for change in outlook.around.changes:
-            doing = change
-            hosting.execute(change, progress)
-            done.append(change)
-            progress.done(change.summary)
-        doing = None
         done.extend(change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
         notes = tuple(_end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
     except Error as error:
-        return Applied(tuple(done), failed=doing.id if doing else None, error=error)
+        return Applied(tuple(done), error=error)
     except KeyboardInterrupt:
-        return Applied(tuple(done), failed=doing.id if doing else None, error=interrupted(doing))
+        return Applied(tuple(done), error=Interrupted())
     return Applied(tuple(done), proof=proof, notes=notes)
-
-
-def interrupted(doing: Change | None) -> Interrupted:
-    """Say how to go on: what RDS has been asked for, it does without us."""
-    if doing is None or doing.call is None or doing.call.service != "rds":
-        return Interrupted()
-    return Interrupted(
-        f"RDS goes on with {doing.object} by itself: run the same command again, and it waits on from there."
-    )
 
 
 def change_primary(

@@ -5,17 +5,15 @@ A rule that is there already is as good as made, and one that is not there any m
 
 from __future__ import annotations
 
-from typing import Any
-
 from replica_access.aws.adoption import foreign_group
 from replica_access.aws.ownership import REPLICA_TAG, as_mapping, belongs_to
 from replica_access.aws.rules import SecurityGroup
-from replica_access.aws.step import Step
+from replica_access.aws.step import CONSISTENCY_S, Step
 from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
 
-CONSISTENCY_S = 60.0
-"""How long EC2 may not know a security group that it has just made."""
+UNKNOWN = "InvalidGroup.NotFound"
+"""What EC2 says of a group that it has not made, or just now."""
 
 
 def create_security_group(step: Step) -> None:
@@ -29,7 +27,7 @@ def create_security_group(step: Step) -> None:
         if error.code != "InvalidGroup.Duplicate":
             raise
         group_id = _adopted_group(step).id
-    _until_known(step, "DescribeSecurityGroups", GroupIds=[group_id])
+    step.call_while(UNKNOWN, "ec2", "DescribeSecurityGroups", GroupIds=[group_id])
     step.outputs["security_group"] = group_id
 
 
@@ -56,24 +54,10 @@ def _adopted_group(step: Step) -> SecurityGroup:
 def allow(step: Step) -> None:
     """Let addresses in; those that are let in already are no error."""
     try:
-        _until_known(step, "AuthorizeSecurityGroupIngress", **step.parameters)
+        step.call_while(UNKNOWN, "ec2", "AuthorizeSecurityGroupIngress", **step.parameters)
     except AwsError as error:
         if error.code != "InvalidPermission.Duplicate":
             raise
-
-
-def _until_known(step: Step, operation: str, **parameters: Any) -> None:
-    """Call `operation` on a group, again while EC2 does not know the group yet."""
-    begin = step.now()
-    while True:
-        try:
-            step.aws.call("ec2", operation, **parameters)
-        except AwsError as error:
-            if error.code != "InvalidGroup.NotFound" or step.now() - begin > min(CONSISTENCY_S, step.left_s):
-                raise
-            step.pause(2)
-        else:
-            return
 
 
 GONE = frozenset({"InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"})

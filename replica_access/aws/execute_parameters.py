@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from replica_access.aws import reboots
 from replica_access.aws.adoption import foreign_parameter_group
 from replica_access.aws.execute_replica import call_when_free
@@ -17,9 +15,6 @@ from replica_access.aws.survey import instance as describe
 from replica_access.aws.survey_parameters import tags_of
 from replica_access.aws_commands import Commands
 from replica_access.errors import AwsError, NotOurs
-
-CONSISTENCY_S = 60.0
-"""How long RDS may not know a group that it has just made, and how long it may be busy applying one."""
 
 
 def create_group(step: Step) -> None:
@@ -51,7 +46,7 @@ def _change_group(step: Step, operation: str) -> None:
     :raises NotOurs: the group is somebody else's.
     """
     replica = describe(step.aws, _owner(step))
-    _again_while(step, "InvalidDBParameterGroupState", operation, step.parameters)
+    step.call_while("InvalidDBParameterGroupState", "rds", operation, **step.parameters)
     if replica is None or step.parameters["DBParameterGroupName"] not in replica.parameter_groups:
         return
     if replica.status in TERMINAL:  # it does not run with what it had; a reboot shows whether it does now
@@ -104,9 +99,8 @@ def _owner(step: Step, replica: str | None = None) -> str:
     :raises NotOurs: it was made by somebody else.
     """
     group = step.parameters["DBParameterGroupName"]
-    answer = _again_while(
-        step, "DBParameterGroupNotFound", "DescribeDBParameterGroups", {"DBParameterGroupName": group}
-    )
+    unknown = "DBParameterGroupNotFound"
+    answer = step.call_while(unknown, "rds", "DescribeDBParameterGroups", DBParameterGroupName=group)
     arn = answer["DBParameterGroups"][0]["DBParameterGroupArn"]
     tags = tags_of(step.aws, arn)
     owner = tags.get(REPLICA_TAG)
@@ -114,15 +108,3 @@ def _owner(step: Step, replica: str | None = None) -> str:
         refusal = foreign_parameter_group(group, arn, replica or "REPLICA", Commands(step.aws.region))
         raise NotOurs(f"{refusal.reason}.", refusal.fix, code="DBParameterGroupAlreadyExists")
     return owner
-
-
-def _again_while(step: Step, code: str, operation: str, parameters: Any) -> dict[str, Any]:
-    """Call `operation`, again for a while where it is refused with `code`; return its answer."""
-    begin = step.now()
-    while True:
-        try:
-            return step.aws.call("rds", operation, **parameters)
-        except AwsError as error:
-            if error.code != code or step.now() - begin > min(step.patience_s(CONSISTENCY_S), step.left_s):
-                raise
-            step.pause(5)

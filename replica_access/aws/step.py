@@ -9,7 +9,11 @@ from typing import Any
 from replica_access.aws.landscape import Instance
 from replica_access.aws.replica import nothing, wait_until_ready
 from replica_access.aws.session import Aws
+from replica_access.errors import AwsError
 from replica_access.progress import Progress
+
+CONSISTENCY_S = 60.0
+"""How long AWS may not know what it has just made, and how long a group may be busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,20 @@ class Step:
     def patience_s(self, seconds: float) -> float:
         """Return how long to wait for what may take so many seconds: a stand-in is never that late."""
         return min(2.0, seconds) if self.aws.is_local else seconds
+
+    def call_while(self, code: str, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call `operation`, again for a while where it is refused with `code`, which passes; return its answer.
+
+        AWS answers from copies of its records, which may not know yet what it has just made.
+        """
+        begin = self.now()
+        while True:
+            try:
+                return self.aws.call(service, operation, **parameters)
+            except AwsError as error:
+                if error.code != code or self.now() - begin > min(self.patience_s(CONSISTENCY_S), self.left_s):
+                    raise
+                self.pause(2)
 
     def wait(
         self,

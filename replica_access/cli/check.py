@@ -86,7 +86,7 @@ def _fix(call: Context, hosting: Hosting, outlook: Outlook, *, yes: bool) -> App
 
     :raises UsageError: nobody is there to ask.
     """
-    from replica_access import mending
+    from replica_access import executing, mending
 
     changes = mending.mends(outlook.checks)
     if not call.as_json:
@@ -94,7 +94,7 @@ def _fix(call: Context, hosting: Hosting, outlook: Outlook, *, yes: bool) -> App
     if not changes:
         return None
     call.confirm(f"Do {'it' if len(changes) == 1 else f'these {len(changes)}'}?", yes=yes)
-    mended = mending.carry_out(hosting, changes, call.terminal)
+    mended = executing.carry_out(hosting, changes, call.terminal)
     call.terminal.close()
     return mended
 

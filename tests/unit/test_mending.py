@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import replica_access
-from replica_access import mending
+from replica_access import executing, mending
 from replica_access.aws.preflight import checks
 from replica_access.errors import AwsError, Interrupted
 from replica_access.model import Change
@@ -52,7 +52,7 @@ class Hosting:
 )
 def test_what_was_done_before_a_failure_is_told(error: BaseException, kind: type[Exception]) -> None:
     changes = mending.mends(checks(BROKEN, spec_of()))
-    mended = mending.carry_out(Hosting(1, error), changes, SILENT)  # type: ignore[arg-type]  # the rest is never asked of it
+    mended = executing.carry_out(Hosting(1, error), changes, SILENT)  # type: ignore[arg-type]  # the rest is never asked of it
     assert mended.changes == changes[:1]
     assert mended.failed == changes[1].id
     assert isinstance(mended.error, kind)
