@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Bytecode is kept, whatever the environment says: some hundred processes import the same modules.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-slow test-thorough check bench help-text clean
 
 # The main job on a sandbox, in about half a minute.
