@@ -18,7 +18,7 @@ from replica_access.audit.judging import judge
 from replica_access.audit.realm import Realm
 from replica_access.audit.rulebook import ALL
 from replica_access.desired import from_spec
-from replica_access.errors import Error
+from replica_access.errors import Error, UsageError
 from replica_access.findings import Audit, NotChecked, RuleSummary
 from replica_access.model import Login, Plan
 from replica_access.names import is_utf8, legible, shown
@@ -48,10 +48,18 @@ def audit(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Audi
     return examine(spec, hosting, progress, today)[0]
 
 
-def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> tuple[Audit, Facts]:
-    """Do as `audit` does, and return beside it all that was seen."""
-    progress.stage("looking at everything")
-    facts = look(spec, hosting, progress, today)
+def examine(
+    spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone: bool = False
+) -> tuple[Audit, Facts]:
+    """Do as `audit` does, and return beside it all that was seen.
+
+    :param alone: leave the primary alone; the replicas have the same roles and grants.
+    :raises UsageError: then there have to be replicas.
+    """
+    if alone and spec.replica is None:
+        raise UsageError("The spec has no [replica], and the primary is to be left alone.", "Leave --on replica out.")
+    progress.stage("looking at the replica" if alone else "looking at everything")
+    facts = look(spec, hosting, progress, today, alone=alone)
     progress.stage("judging")
     return judge(facts), facts
 
@@ -71,13 +79,17 @@ class _Unseen:
             return None
 
 
-def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts:
-    """Look at AWS and at the servers side by side; return all that was seen, and what was not."""
+def look(spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone: bool = False) -> Facts:
+    """Look at AWS and at the servers side by side; return all that was seen, and what was not.
+
+    :param alone: leave the primary alone.
+    """
     unseen = _Unseen()
     with ThreadPoolExecutor(2) as pool:
         around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
         ages = pool.submit(password_age.ask, spec, hosting)
-        login, primary = unseen.attempt("primary", hosting.primary), None
+        login = None if alone else unseen.attempt("primary", hosting.primary)
+        primary = None
         if login is not None:
             look = partial(_primary, spec, login, hosting.admin_name())
             primary = unseen.attempt(f"primary {legible(login.server)}", look)
@@ -99,6 +111,7 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> Facts
         realms=realms,
         passwords=password_age.known(found),
         not_checked=(*unseen.found, *(primary.unseen if primary is not None else ())),
+        alone=alone,
     )
 
 

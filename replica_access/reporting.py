@@ -80,16 +80,22 @@ def beside(spec_path: Path) -> Path:
     return spec_path.with_name(f"{spec_path.stem}.history.db")
 
 
-def target(spec: Spec) -> str:
-    """Return what an audit of `spec` is about, as a history knows it: the primary, and the replicas if there are."""
+def target(spec: Spec, *, alone: bool = False) -> str:
+    """Return what an audit of `spec` is about, as a history knows it: the primary, and the replicas if there are.
+
+    :param alone: it is about the replicas alone.
+    """
     if spec.primary.instance is not None:
-        replica = spec.replica.instance if spec.replica is not None else None
-        return " and ".join(filter(None, (spec.primary.instance, replica)))
-    hosting = PlainHosting(spec)
-    return " and ".join([address_of(hosting.primary()), *map(address_of, hosting.replicas().values())])
+        primary, replicas = spec.primary.instance, [spec.replica.instance or ""] if spec.replica is not None else []
+    else:
+        hosting = PlainHosting(spec)
+        primary, replicas = address_of(hosting.primary()), [address_of(each) for each in hosting.replicas().values()]
+    return (
+        f"{' and '.join(replicas)}, without the primary" if alone else " and ".join([primary, *filter(None, replicas)])
+    )
 
 
-def series(spec: Spec, spec_path: Path) -> str:
+def series(spec: Spec, spec_path: Path, *, alone: bool = False) -> str:
     """Return by what a history that several share tells the runs of this spec from those of others.
 
     The servers, where they are as far as the spec says it, and the spec's name unless it is the usual one: two accounts
@@ -98,7 +104,7 @@ def series(spec: Spec, spec_path: Path) -> str:
     region = f" in {spec.aws.region}" if spec.aws.region else ""
     account = f" of {spec.aws.account}" if spec.aws.account else ""
     name = f" by {legible(spec_path.name)}" if spec_path.name != DEFAULT_PATH.name else ""
-    return f"{target(spec)}{region}{account}{name}"
+    return f"{target(spec, alone=alone)}{region}{account}{name}"
 
 
 def seen(audit: Audit, facts: Facts, spec_path: Path, where: str | Path, formats: Collection[str]) -> Seen:
@@ -110,8 +116,8 @@ def seen(audit: Audit, facts: Facts, spec_path: Path, where: str | Path, formats
     """
     return Seen(
         audit,
-        target(facts.spec),
-        series(facts.spec, spec_path),
+        target(facts.spec, alone=facts.alone),
+        series(facts.spec, spec_path, alone=facts.alone),
         where,
         {**entries_of(audit), **_held(facts)} if where != NO_HISTORY else {},
         matrix(facts.realms) if "html" in formats else NOBODY,
@@ -208,20 +214,21 @@ def rendered_together(what: Sequence[Report], how: Written) -> str:
 # --- the history by itself --------------------------------------------------------------------------------------------
 
 
-def runs(spec: Spec, spec_path: Path, where: str | Path) -> list[Run]:
+def runs(of: str, where: str | Path) -> list[Run]:
     """Return all runs, the oldest first.
 
+    :param of: their `series`, here and below.
     :raises UsageError: there is no history.
     """
-    return _open(spec, spec_path, where).runs()
+    return _open(of, where).runs()
 
 
-def span(spec: Spec, spec_path: Path, where: str | Path, former: int | None, latter: int | None) -> Span:
+def span(of: str, where: str | Path, former: int | None, latter: int | None) -> Span:
     """Return what changed between two runs: the last two, or one and the last, or any two.
 
     :raises UsageError: there are no such runs.
     """
-    history = _open(spec, spec_path, where)
+    history = _open(of, where)
     last = history.last()
     if last is None or (former is None and last.number == 1):
         raise UsageError(f"{history.name} has {'no run' if last is None else 'one run'} of {history.target}.", "")
@@ -231,13 +238,13 @@ def span(spec: Spec, spec_path: Path, where: str | Path, former: int | None, lat
     return Span(before, after, _told(history, delta, after))
 
 
-def verified(spec: Spec, spec_path: Path, where: str | Path, noted: str) -> tuple[int, str]:
+def verified(of: str, where: str | Path, noted: str) -> tuple[int, str]:
     """Check that the history is what the runs have written; return how many there are, and the last hash.
 
     :param noted: a hash that was noted elsewhere, or its beginning; empty: none was.
     :raises HistoryAltered: it is not.
     """
-    history = _open(spec, spec_path, where)
+    history = _open(of, where)
     verdict = history.verify()
     if verdict.broken is not None:
         before = f"Runs 1 to {verdict.broken - 1} fit." if verdict.broken > 1 else "No run fits."
@@ -253,9 +260,9 @@ def verified(spec: Spec, spec_path: Path, where: str | Path, noted: str) -> tupl
     return verdict.runs, verdict.hash
 
 
-def _open(spec: Spec, spec_path: Path, where: str | Path) -> History:
+def _open(of: str, where: str | Path) -> History:
     from replica_access.audit.history import open_history
 
     if where == NO_HISTORY:
         raise UsageError("--history is none.", "Name the file or the URL of one.")
-    return open_history(where, series(spec, spec_path), create=False)
+    return open_history(where, of, create=False)

@@ -51,6 +51,7 @@ class Wish:
     :param new_only: leave out of the reports what the run before has found.
     :param fail_on: the least grave severity that fails a run; ``None`` where none does.
     :param formats: of the reports that will be written.
+    :param alone: look at replicas, and leave their primaries alone.
     """
 
     began: datetime
@@ -58,6 +59,7 @@ class Wish:
     new_only: bool = False
     fail_on: Severity | None = "high"
     formats: frozenset[str] = frozenset()
+    alone: bool = False
 
     @property
     def at(self) -> str:
@@ -175,14 +177,14 @@ class _Looked:
 def _look(path: Path, spec: Spec | Error, hosts: _Hosts, wish: Wish, progress: Progress) -> _Looked:
     if isinstance(spec, Error):
         return _Looked(path, "", None, spec)
-    target = _attempt(path, partial(reporting.target, spec))
+    target = _attempt(path, partial(reporting.target, spec, alone=wish.alone))
     named = target if isinstance(target, str) else ""
     seen = _attempt(path, lambda: _examined(spec, path, hosts.host(spec), wish, progress))
     return _Looked(path, named, None, seen) if isinstance(seen, Error) else _Looked(path, named, seen)
 
 
 def _examined(spec: Spec, path: Path, hosting: Hosting, wish: Wish, progress: Progress) -> Seen:
-    found, facts = auditing.examine(spec, hosting, progress, wish.began.date())
+    found, facts = auditing.examine(spec, hosting, progress, wish.began.date(), alone=wish.alone)
     return reporting.seen(found, facts, path, wish.history or reporting.beside(path), wish.formats)
 
 

@@ -22,6 +22,7 @@ class Facts:
     :param surroundings: ``None`` where the servers are not on RDS, or AWS could not be asked.
     :param plan: what the primary lacks, and has beyond the spec.
     :param realms: the databases of the server whose roles are judged.
+    :param alone: whether the replicas alone were to be looked at, and not the primary.
     :param passwords: the day on which the stored password of a user was written, where that is known here.
     """
 
@@ -34,6 +35,7 @@ class Facts:
     realms: tuple[Realm, ...] = ()
     passwords: Mapping[str, date] = field(default_factory=dict)
     not_checked: tuple[NotChecked, ...] = ()
+    alone: bool = False
 
     @property
     def servers(self) -> tuple[Server, ...]:

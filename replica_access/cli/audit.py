@@ -51,6 +51,9 @@ def audit(
     new_only: Annotated[
         bool, typer.Option("--new-only", help="Leave out what the run before has found, for --fail-on too.")
     ] = False,
+    on: Annotated[
+        str, typer.Option("--on", metavar="all|replica", help="With replica, the primary is left alone.")
+    ] = "all",
     history: HistoryAt = None,
 ) -> None:
     """Hold servers, users, grants and addresses against the spec and against good practice; change nothing.
@@ -74,6 +77,8 @@ def audit(
     call = Context.of(context)
     if fail_on not in LEVELS:
         raise UsageError(f"--fail-on is {fail_on}.", f"It is one of {', '.join(LEVELS)}.")
+    if on not in {"all", "replica"}:
+        raise UsageError(f"--on is {on}.", "It is all or replica.")
     if rules:
         _list_rules(call)
         return
@@ -83,7 +88,7 @@ def audit(
 
     if new_only and where == reporting.NO_HISTORY:
         raise UsageError("--new-only compares with the run before, and --history is none.", "Leave one of them out.")
-    wish = several.Wish(datetime.now(UTC), where, new_only, _level(fail_on), reports.formats)
+    wish = several.Wish(datetime.now(UTC), where, new_only, _level(fail_on), reports.formats, on == "replica")
     if call.specs.is_set:
         _audit_several(call, wish, reports, fail_on)
     else:
@@ -96,6 +101,7 @@ def _audit_one(call: Context, wish: Wish, reports: Wanted, fail_on: str) -> None
     spec = call.spec()
     audited = several.audit_one(spec, call.spec_path, workflow.host(spec), wish, call.terminal)
     call.terminal.close()
+    _say_what_was_left_out(call, wish)
     failed = audit_out.deliver(call, audit_out.of_one(call, audited), reports)
     error = audited.kept.error
     _end(call, audited.report.audit, fail_on, failed if error is None else [error, *failed])
@@ -115,8 +121,14 @@ def _audit_several(call: Context, wish: Wish, reports: Wanted, fail_on: str) -> 
         raise Abandoned from None
     finally:
         board.close()
+    _say_what_was_left_out(call, wish)
     failed = audit_out.deliver(call, audit_several.result(call, audited), reports)
     _end(call, audit_several.together(audited), fail_on, [*audit_several.failures(audited), *failed])
+
+
+def _say_what_was_left_out(call: Context, wish: Wish) -> None:
+    if wish.alone:
+        call.terminal.note("The primary was left alone, so nothing tells what the spec gives and is not there.")
 
 
 def _end(call: Context, found: Audit, fail_on: str, failed: list[Error]) -> None:

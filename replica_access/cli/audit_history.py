@@ -43,10 +43,13 @@ def said(context: typer.Context, history: str | None) -> str | None:
     return where or None
 
 
-def _place(context: typer.Context, call: Context, history: str | None) -> str:
+def _runs_at(context: typer.Context, call: Context, history: str | None) -> tuple[str, str]:
+    """Return which runs are meant, by their series, and where they are."""
     from replica_access import reporting
 
-    return said(context, history) or str(reporting.beside(call.spec_path))
+    alone = context.parent is not None and context.parent.params.get("on") == "replica"
+    of = reporting.series(call.spec(), call.spec_path, alone=alone)
+    return of, said(context, history) or str(reporting.beside(call.spec_path))
 
 
 def _has_password(url: str) -> bool:
@@ -70,7 +73,7 @@ def list_runs(context: typer.Context, history: HistoryAt = None) -> None:
     from replica_access import reporting
 
     call = Context.of(context)
-    runs = reporting.runs(call.spec(), call.spec_path, _place(context, call, history))
+    runs = reporting.runs(*_runs_at(context, call, history))
     if call.as_json:
         call.print_json(
             "audit-runs", {"runs": [{"run": r.number, "at": r.at, **r.about, "hash": r.hash} for r in runs]}
@@ -94,7 +97,7 @@ def diff(
     from replica_access import reporting
 
     call = Context.of(context)
-    span = reporting.span(call.spec(), call.spec_path, _place(context, call, history), former, latter)
+    span = reporting.span(*_runs_at(context, call, history), former, latter)
     if call.as_json:
         ends = {"from": span.former.number, "to": span.latter.number}
         call.print_json("audit-diff", {**ends, "changes": difference_documents(span.differences)})
@@ -120,7 +123,7 @@ def verify_history(
     from replica_access import reporting
 
     call = Context.of(context)
-    number, hashed = reporting.verified(call.spec(), call.spec_path, _place(context, call, history), noted)
+    number, hashed = reporting.verified(*_runs_at(context, call, history), noted)
     if call.as_json:
         call.print_json("audit-verify-history", {"ok": True, "runs": number, "hash": hashed})
     else:

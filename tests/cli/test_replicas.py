@@ -314,3 +314,24 @@ def test_why_asks_the_replica_alone(granted: Shop, replicas: tuple[PostgresServe
     found = granted.run("--format", "json", "why", "bi", "sales.orders", "--on", "replica").document
     assert (found["has_access"], found["is_replica"]) == (True, True)
     assert granted.run("why", "bi", "sales.orders").status == 1
+
+
+def test_whoever_reaches_no_primary_audits_the_replicas_alone(granted: Shop) -> None:
+    spec = granted.run.spec
+    here = f"port={granted.server.port}"
+    primary, rest = spec.read_text(encoding="utf-8").split("[replica]")
+    assert here in primary
+    spec.write_text(f"{primary.replace(here, 'port=1')}[replica]{rest}", encoding="utf-8")
+    both = granted.run("audit", "--fail-on", "never")
+    assert both.status == 4
+    assert "could not be looked at" in both.err
+    alone = granted.run("audit", "--fail-on", "never", "--on", "replica")
+    assert alone.status == 0, alone
+    assert "The primary was left alone" in alone.err
+    assert granted.run("audit", "list").out.count("\n") == 1
+    assert granted.run("audit", "--on", "replica", "list").out.count("\n") == 1
+
+
+def test_without_a_replica_there_is_nothing_to_audit_alone(shop: Shop) -> None:
+    shop.declare()
+    assert_refused(shop.run("audit", "--on", "replica"), 2, "no [replica]")

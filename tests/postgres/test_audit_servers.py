@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from replica_access import auditing, reporting, workflow
 from replica_access.errors import Error
-from replica_access.findings import Finding
+from replica_access.findings import Audit, Finding
+from replica_access.progress import SILENT
 from replica_access.sandbox.binaries import Installation
 from replica_access.sandbox.certificates import issue
 from replica_access.sandbox.hba import hba_lines
@@ -23,7 +25,7 @@ from replica_access.spec import Spec
 
 from ..provocations import proves
 from .conftest import Admin, Pool
-from .test_audit_rules import FOUND, NEWEST, audit, key
+from .test_audit_rules import FOUND, NEWEST, TODAY, audit, key
 from .world import World
 
 pytestmark = [pytest.mark.parametrize("admin", ["superuser"], indirect=True), NEWEST]
@@ -157,6 +159,9 @@ def test_without_the_primary_the_replica_is_looked_at_alone(
     assert writes == {key(each) for each in audit(world, both).findings if each.rule == "excess-write"}
     assert ("excess-write", world.reader, "leasing.lease") in writes
     assert not [each for each in told.findings if each.rule == "lack-missing"]
+    meant, facts = auditing.examine(alone, workflow.host(alone), SILENT, TODAY, alone=True)
+    assert meant == Audit(told.findings)  # that nobody wanted to look at the primary is nothing amiss
+    assert "primary" in reporting.target(alone, alone=facts.alone)
 
 
 @proves("public-large-objects")
