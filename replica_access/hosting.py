@@ -67,6 +67,12 @@ class Hosting(Protocol):
     def store_password(self, user: str, password: Secret) -> None:
         """Store the password of `user`, before any server learns of it."""
 
+    def forget_password(self, user: str) -> str:
+        """Delete the password of `user` where it is stored and is nobody else's; return what came of it, if anything.
+
+        :raises Error: it could not be deleted.
+        """
+
 
 _FILES = {"passfile", "sslcert", "sslcrl", "sslcrldir", "sslkey", "sslrootcert"}
 """Parameters of libpq that name a file."""
@@ -134,6 +140,9 @@ class PlainHosting:
 
         passwords.write_file(self._file(user), password)
 
+    def forget_password(self, user: str) -> str:
+        return forget_file(self.spec, user, self._file(user)) if self.spec.users[user].auth == "password" else ""
+
     def _file(self, user: str) -> Path:
         from replica_access import passwords
 
@@ -186,3 +195,21 @@ def address_of(login: Login) -> str:
 def stored_passwords(hosting: Hosting, users: Iterable[str]) -> frozenset[str]:
     """Return those of `users` whose password is stored, or comes back with what is planned."""
     return frozenset(filter(hosting.keeps_password, users))
+
+
+def forget_file(spec: Spec, user: str, path: Path) -> str:
+    """Delete the file that has the password of `user`; return what came of it, if anything.
+
+    :raises UsageError: it cannot be deleted.
+    """
+    from replica_access import passwords
+
+    return shared_with(spec, user) or (f"deleted {spec.secret_of(user)}" if passwords.delete_file(path) else "")
+
+
+def shared_with(spec: Spec, user: str) -> str:
+    """Return that the secret of `user` is somebody else's, too, where it is."""
+    secret = spec.secret_of(user)
+    others = (name for name, each in spec.users.items() if name != user and each.auth == "password")
+    other = next((name for name in others if spec.secret_of(name) == secret), None)
+    return f"{secret} stays: it is that of {shown(other)}, too" if other is not None else ""

@@ -121,6 +121,20 @@ def write_file(path: Path, password: Secret) -> None:
             draft.unlink()
 
 
+def delete_file(path: Path) -> bool:
+    """Delete the password file `path`; return whether there was one.
+
+    :raises UsageError: it cannot be deleted.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unusable(path, error) from None
+    return True
+
+
 def _require_private(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"The password file {path} is no regular file.", "Name another file in the spec.")

@@ -147,14 +147,17 @@ def _take_away(hosting: Hosting, changes: Iterable[Change], progress: Progress, 
     return True
 
 
-def forget(hosting: Hosting, known: State) -> State:
-    """Return what is known of a server from which roles of ours were taken away: those that are still there."""
+def forget(hosting: Hosting, known: State, declared: Iterable[str] = ()) -> State:
+    """Return what is known of a server from which roles of ours were taken away: those that are still there.
+
+    :param declared: the names that the spec still has.
+    """
     from replica_access.postgres.catalog import read_cluster
     from replica_access.postgres.connect import connect
 
     with connect(hosting.primary(), read_only=True) as connection:
         server = read_cluster(connection)
-    return known.with_roles({role.name: role.oid for role in server.roles.values()}, declared=(), created=())
+    return known.with_roles({role.name: role.oid for role in server.roles.values()}, declared=declared, created=())
 
 
 # --- what remains ----------------------------------------------------------------------------------------------------

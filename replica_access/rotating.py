@@ -209,8 +209,8 @@ def _replan(plan: Callable[[Cluster], Plan], done: Collection[str]) -> Replan:
     """Return how the plan is made again: no catalog tells what a password is, so that what was done is remembered."""
     from replica_access.postgres.catalog import read_cluster
 
-    def replan(connection: Any, cluster: Cluster | None = None) -> tuple[Cluster, Plan]:
-        found = cluster or read_cluster(connection)
+    def replan(connection: Any, _: Cluster | None = None) -> tuple[Cluster, Plan]:
+        found = read_cluster(connection)
         return found, Plan() if done else plan(found)
 
     return replan
@@ -227,6 +227,8 @@ def _was_refused(error: Error) -> bool:
 
 def _prove(spec: Spec, hosting: Hosting, user: str, former: Secret | None, today: date) -> Iterator[Proved]:
     """Log in with what is stored, on every replica once it has what the primary has, and be refused with `former`."""
+    from replica_access.postgres.propagation import catch_up
+
     if spec.replica is None:
         login = hosting.as_user(hosting.primary(), user)
         if login is not None:
@@ -234,23 +236,12 @@ def _prove(spec: Spec, hosting: Hosting, user: str, former: Secret | None, today
         return
     for name, replica in hosting.replicas().items():
         try:
-            _wait(hosting.primary(), replica)
+            catch_up(hosting.primary(), replica)
             login = workflow.reach(spec, hosting, user, today=today, replica=name)
         except Error as error:
             yield Proved(legible(name), str(error))
         else:
             yield _tried(login, former)
-
-
-def _wait(primary: Login, replica: Login) -> None:
-    """:raises DatabaseError: the replica cannot be asked, or lacks what the primary has."""
-    from replica_access.postgres.connect import connect
-    from replica_access.postgres.propagation import wait_for_replay
-
-    with connect(primary, read_only=True) as ours, connect(replica, read_only=True) as theirs:
-        replay = wait_for_replay(ours, theirs)
-    if not replay.reached:
-        raise DatabaseError(f"It lacks what the primary has: {replay.detail}")
 
 
 def _tried(login: Login, former: Secret | None) -> Proved:

@@ -16,7 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from replica_access.errors import SpecError, UsageError
 from replica_access.spec import Allow, Spec
-from replica_access.spec_edit import Edit, edited, parts
+from replica_access.spec_edit import Edit, body_end, cut, edited, parts
 
 HEADER = "[[network.allow]]"
 
@@ -125,7 +125,7 @@ def allowed(text: str, wanted: Allow) -> str:
     block = newline.join((HEADER, *(f"{key} = {tomlkit.item(value).as_string()}" for key, value in values.items()), ""))
     if not places:
         return f"{text.rstrip()}{newline}{newline}{block}"
-    end = places[-1].begin + _body_end(places[-1].part)
+    end = places[-1].begin + body_end(places[-1].part)
     before = text[:end] if text[:end].endswith("\n") else text[:end] + newline
     return f"{before}{newline}{block}{text[end:]}"
 
@@ -160,10 +160,7 @@ def _removed(text: str, place: Place) -> str:
     if not place.has_header:
         del place.document["network"]["allow"][place.number]
         return _replaced(text, place)
-    before, rest = text[: place.begin], text[place.begin + _body_end(place.part) :]
-    if before.endswith(("\n\n", "\r\n\r\n")) or not before:
-        rest = re.sub(r"\A\r?\n", "", rest)
-    return before + rest
+    return cut(text, place.begin, place.part)
 
 
 def _updated(text: str, place: Place, values: dict[str, Any], newline: str) -> str:
@@ -177,7 +174,7 @@ def _updated(text: str, place: Place, values: dict[str, Any], newline: str) -> s
         else:
             missing[key] = values[key]
     part = tomlkit.dumps(place.document)
-    end = _body_end(part)
+    end = body_end(part)
     lines = "".join(f"{key} = {tomlkit.item(value).as_string()}{newline}" for key, value in missing.items())
     if lines and not part[:end].endswith("\n"):
         lines = newline + lines
@@ -202,13 +199,3 @@ def _source(entry: Any) -> str:
         with suppress(ValueError):
             return str(ipaddress.ip_network(str(entry["cidr"]), strict=False))
     return str(entry.get("prefix_list") or entry.get("security_group") or "")
-
-
-def _body_end(part: str) -> int:
-    """Return where the last line of `part` ends that says something: what follows may belong to what comes after."""
-    end = offset = 0
-    for line in part.splitlines(keepends=True):
-        offset += len(line)
-        if line.strip() and not line.lstrip().startswith("#"):
-            end = offset
-    return end

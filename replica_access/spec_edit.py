@@ -148,6 +148,24 @@ def parts(text: str) -> Iterator[tuple[int, str]]:
     yield begin, text[begin:]
 
 
+def body_end(part: str) -> int:
+    """Return where the last line of `part` ends that says something: what follows may belong to what comes after."""
+    end = offset = 0
+    for line in part.splitlines(keepends=True):
+        offset += len(line)
+        if line.strip() and not line.lstrip().startswith("#"):
+            end = offset
+    return end
+
+
+def cut(text: str, begin: int, part: str) -> str:
+    """Return `text` without what `part`, which begins at `begin`, says."""
+    before, rest = text[:begin], text[begin + body_end(part) :]
+    if before.endswith(("\n\n", "\r\n\r\n")) or not before:
+        rest = re.sub(r"\A\r?\n", "", rest)
+    return before + rest
+
+
 def _appended(array: str, name: str) -> str:
     """Return the source of a list of strings with `name` at its end, in the style of the last one there.
 

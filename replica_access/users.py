@@ -28,14 +28,22 @@ def require(spec: Spec, user: str, today: date) -> None:
     :raises UsageError: the spec has no such user: says which it has.
     :raises Error: the user has expired.
     """
-    declared = spec.users.get(user)
-    if declared is None:
-        raise UsageError(_no_such_user(spec, user), _whom_instead(spec, user))
+    require_declared(spec, user)
+    declared = spec.users[user]
     if declared.valid_until is not None and declared.valid_until < today:
         raise Error(
             f"{shown(user)} has expired: users.{shown(user)}.valid_until of the spec is {declared.valid_until}.",
             "Write a later day there and run `replica-access apply`.",
         )
+
+
+def require_declared(spec: Spec, user: str) -> None:
+    """Refuse a `user` whom the spec does not know.
+
+    :raises UsageError: says which users it has.
+    """
+    if user not in spec.users:
+        raise UsageError(_no_such_user(spec, user), _whom_instead(spec, user))
 
 
 def _no_such_user(spec: Spec, user: str) -> str:

@@ -221,7 +221,7 @@ def apply(
     try:
         done.extend(change_primary(spec, hosting, outlook, progress, confirmed=confirmed))  # what it did stays in it
         proof = verify(spec, hosting, progress) if spec.replica is not None else None
-        notes = tuple(_end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
+        notes = tuple(end_departed_sessions(hosting, outlook, done)) if spec.replica is not None else ()
     except Error as error:
         return Applied(tuple(done), error=error)
     except KeyboardInterrupt:
@@ -272,7 +272,7 @@ def _prepare_passwords(hosting: Hosting, plan: Plan) -> dict[str, Secret]:
     return prepared
 
 
-def _end_departed_sessions(hosting: Hosting, outlook: Outlook, done: Sequence[Change]) -> Iterator[str]:
+def end_departed_sessions(hosting: Hosting, outlook: Outlook, done: Sequence[Change]) -> Iterator[str]:
     """End on the replicas what roles that left still do there; yield what came of it."""
     from replica_access.postgres.departed import end_sessions
 
@@ -367,14 +367,10 @@ def wait_and_log_in(spec: Spec, hosting: Hosting, user: str, progress: Progress)
     :raises PreflightFailed: there is no replica yet.
     :raises DatabaseError: the replica does not catch up.
     """
-    from replica_access.postgres import propagation
-    from replica_access.postgres.connect import connect
+    from replica_access.postgres.propagation import catch_up
 
     replica = next(iter(_replicas(spec, hosting.replicas).values()))
-    with connect(hosting.primary(), read_only=True) as ours, connect(replica, read_only=True) as theirs:
-        replay = propagation.wait_for_replay(ours, theirs, progress)
-    if not replay.reached:
-        raise DatabaseError(f"The replica lacks what the primary has: {replay.detail}")
+    catch_up(hosting.primary(), replica, progress)
     return hosting.as_user(replica, user) or replica.as_user(user, None)
 
 

@@ -31,6 +31,7 @@ from replica_access.aws.session import Aws
 from replica_access.aws.trial import try_calls
 from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, AwsError, NotOurs, UsageError
+from replica_access.hosting import forget_file, shared_with
 from replica_access.model import UNASKED, Change, Check, Login, Plan, Reached, Request, Secret
 from replica_access.observed import Surroundings
 from replica_access.progress import Progress
@@ -220,6 +221,16 @@ class RdsHosting:
             instance=instance.identifier,
             tags=ownership.tags(instance.identifier),
         )
+
+    def forget_password(self, user: str) -> str:
+        """Delete the password of `user` where it is stored; see `hosting.Hosting`. A secret can be restored."""
+        if self.spec.users[user].auth == "iam":
+            return ""
+        secret = self.spec.secret_of(user)
+        if passwords.is_file(secret):
+            return forget_file(self.spec, user, passwords.path_of(secret, self.spec.directory))
+        owners = {ownership.replica_identifier(self.spec), ownership.identifier(self.spec.primary.instance or "")}
+        return shared_with(self.spec, user) or secret_store.delete(self.aws, secret, owners)
 
     def _with_secrets(self, planned: Plan, replica: Instance | None) -> Plan:
         """Return `planned` with what brings our secrets' endpoints up to date, once there is a replica."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, as_list, as_mapping, is_managed
+from replica_access.aws.ownership import MANAGED_TAG, MANAGED_VALUE, REPLICA_TAG, as_list, as_mapping, is_managed
+from replica_access.aws.plan_removal import RECOVERY_DAYS
 from replica_access.aws.session import Aws
 from replica_access.aws_commands import Commands
 from replica_access.errors import AccessDenied, AwsError, NotFound, NotOurs
@@ -161,6 +162,23 @@ def _create(aws: Aws, secret_id: str, creation: Mapping[str, Any]) -> bool:
             raise _doomed(aws, secret_id, error) from None
         return False
     return True
+
+
+def delete(aws: Aws, secret_id: str, owners: Collection[str | None]) -> str:
+    """Delete `secret_id` where it was made for one of `owners`; return what came of it, if anything."""
+    try:
+        found = aws.call("secretsmanager", "DescribeSecret", SecretId=secret_id)
+    except NotFound:
+        return ""
+    tags = as_mapping(found.get("Tags", ()))
+    if "DeletedDate" in found:
+        return ""
+    if not is_managed(tags):
+        return f"the secret {secret_id} stays: it does not carry our tag"
+    if tags.get(REPLICA_TAG) not in owners:
+        return f"the secret {secret_id} stays: it belongs to {tags.get(REPLICA_TAG)}"
+    aws.call("secretsmanager", "DeleteSecret", SecretId=found["ARN"], RecoveryWindowInDays=RECOVERY_DAYS)
+    return f"deleted the secret {secret_id}; it can be restored for {RECOVERY_DAYS} days"
 
 
 def is_ours(aws: Aws, secret_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""The logins: who they are, another password, a last day, and away with them."""
+"""The logins: who they are, and another password for them; how they end is in `user_end`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replica_access.cli import running
+from replica_access.cli import running, user_end
 from replica_access.cli.context import Context
 from replica_access.cli.running import Yes, count, print_lines
 from replica_access.cli.terminal import escaped
@@ -62,9 +62,10 @@ def _state(each: Listed) -> tuple[str, str]:
     """Return a mark, and what is to be said of it before all else."""
     if not each.exists:
         return "[red]✗[/]", "not there yet, `replica-access apply` makes it"
+    stranger = [] if each.is_declared else ["not in the spec"]
     if each.is_over:
-        return "[yellow]…[/]", "has expired"
-    return ("[green]✓[/]", "") if each.is_declared else ("[yellow]?[/]", "not in the spec")
+        return "[yellow]…[/]", ", ".join([*stranger, "has expired"])
+    return ("[yellow]?[/]", stranger[0]) if stranger else ("[green]✓[/]", "")
 
 
 def _details(each: Listed) -> Iterator[str]:
@@ -210,3 +211,9 @@ def _judge_rotation(result: Result) -> None:
             f"The new password is stored and set, and {', '.join(dict.fromkeys(wrong))} does not behave as it should.",
             "What each said is above: `replica-access verify` tries everything.",
         )
+
+
+# --- the end of one --------------------------------------------------------------------------------------------------
+
+app.command()(user_end.expire)
+app.command()(user_end.drop)

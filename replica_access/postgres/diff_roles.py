@@ -181,6 +181,18 @@ def another_password(cluster: Cluster, name: str, secret: str, *, is_ours: bool)
     return Plan(blocked=(BlockedObject(f"role {shown(name)}", reason, fix),))
 
 
+def last_day(cluster: Cluster, name: str, valid_until: str) -> Plan:
+    """Return what ends the login `name` with `valid_until`, and changes nothing else about it."""
+    role, authority = cluster.role(name), Authority(cluster)
+    if role is None or role.valid_until == valid_until:
+        return Plan()
+    change = _until(role, valid_until)
+    if authority.may_alter(role):
+        return Plan((change,))
+    reason = f"the admin {shown(authority.admin.name)} may not alter it (CREATEROLE and ADMIN OPTION on it are needed)"
+    return Plan(blocked=(BlockedObject(f"role {shown(name)}", reason, f"as a superuser: {change.sql[0]};"),))
+
+
 def _altered(wanted: WantedRole, role: Role, authority: Authority, stored_passwords: frozenset[str]) -> Plan:
     unfit = tuple(_unfit(wanted, role, stored_passwords))
     changes = list(_attributes(wanted, role)) if not unfit else []
@@ -225,7 +237,7 @@ def _attributes(wanted: WantedRole, role: Role) -> Iterator[Change]:
     name = role.name
 
     def change(what: str, statement: str, undo: str) -> Change:
-        return Change("cluster", "alter role", shown(name), f"{shown(name)}: {what}", sql=(statement,), undo=(undo,))
+        return _alteration(name, what, statement, undo)
 
     if wanted.login and not role.login:
         yield change("may log in", statements.alter_login(name, True), statements.alter_login(name, False))
@@ -240,13 +252,22 @@ def _attributes(wanted: WantedRole, role: Role) -> Iterator[Change]:
             statements.alter_connection_limit(name, role.connection_limit),
         )
     if wanted.valid_until != role.valid_until:
-        yield change(
-            f"valid until {wanted.valid_until or 'further notice'}, now until {role.valid_until or 'further notice'}",
-            statements.alter_valid_until(name, wanted.valid_until),
-            statements.alter_valid_until(name, role.valid_until),
-        )
+        yield _until(role, wanted.valid_until)
     yield from _settings(wanted, role.settings)
     yield from _comment(wanted, role.comment)
+
+
+def _alteration(name: str, what: str, statement: str, undo: str) -> Change:
+    return Change("cluster", "alter role", shown(name), f"{shown(name)}: {what}", sql=(statement,), undo=(undo,))
+
+
+def _until(role: Role, until: str | None) -> Change:
+    return _alteration(
+        role.name,
+        f"valid until {until or 'further notice'}, now until {role.valid_until or 'further notice'}",
+        statements.alter_valid_until(role.name, until),
+        statements.alter_valid_until(role.name, role.valid_until),
+    )
 
 
 def _limit(connections: int) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from replica_access.errors import WrongServer
-from replica_access.postgres.connect import database_error
+from replica_access.errors import DatabaseError, WrongServer
+from replica_access.model import Login
+from replica_access.postgres.connect import connect, database_error
 from replica_access.postgres.queries import load
 from replica_access.progress import SILENT, Progress
 
@@ -96,6 +97,17 @@ def wait_for_replay(
         progress.waiting(detail)
         time.sleep(min(pause, max(deadline_s - waited, 0)))
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
+
+
+def catch_up(primary: Login, replica: Login, progress: Progress = SILENT) -> None:
+    """Wait until the `replica` has everything that the `primary` has committed.
+
+    :raises DatabaseError: it does not get there, or one of the two does not answer.
+    """
+    with connect(primary, read_only=True) as ours, connect(replica, read_only=True) as theirs:
+        replay = wait_for_replay(ours, theirs, progress)
+    if not replay.reached:
+        raise DatabaseError(f"The replica lacks what the primary has: {replay.detail}")
 
 
 def end_of_last_record(inserted: int, block_size: int, segment_size: int) -> int:

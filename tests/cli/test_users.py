@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 from tests.cli.conftest import Production, Shop
 from tests.cli.program import Ran
+from tests.cli.test_export import psql
 from tests.cli.test_replicas import declare, name_of, replica_of
 from tests.provocations import proves, saw
 
@@ -93,6 +95,7 @@ def test_everybody_who_may_log_in_is_listed(granted: Shop, replica: PostgresServ
         None,
     )
     assert "✓ bi (readers)\n    password in file:bi.password, written on 20" in told
+    assert "… stranger: not in the spec, has expired\n" in told
     assert "✗ later: not there yet, `replica-access apply` makes it\n    logs in by IAM; until 2020-01-31;" in told
 
 
@@ -112,9 +115,9 @@ def test_what_cannot_be_looked_at_is_said(granted: Shop) -> None:
 def test_a_password_that_is_a_year_old_is_found_and_another_one_made(granted: Shop, replica: PostgresServer) -> None:
     former, path = kept(granted), granted.run.directory / "bi.password"
     long_ago = time.time() - YEAR_S
-    assert unrotated(granted) == []
+    assert found_by_audit(granted, "login-unrotated") == []
     os.utime(path, (long_ago, long_ago))
-    (finding,) = unrotated(granted)
+    (finding,) = found_by_audit(granted, "login-unrotated")
     assert finding["subject"] == "bi"
     assert finding["remedy"] == "replica-access user rotate bi --yes"
     assert finding["evidence"].startswith("file:bi.password was written on 20")
@@ -129,18 +132,18 @@ def test_a_password_that_is_a_year_old_is_found_and_another_one_made(granted: Sh
     assert kept(granted) != former
     assert lets_in(granted, kept(granted))
     assert not lets_in(granted, former)
-    assert unrotated(granted) == []
+    assert found_by_audit(granted, "login-unrotated") == []
     path.unlink()  # an auditor on another machine has none, and cannot tell
     audited = granted.run("audit", "--format", "json", "--history", "none")
     assert audited.document["not_checked"] == []
 
 
-def unrotated(shop: Shop) -> list[dict[str, Any]]:
+def found_by_audit(shop: Shop, rule: str) -> list[dict[str, Any]]:
     ran = shop.run("audit", "--format", "json", "--history", "none")
     assert ran.document["not_checked"] == []
     findings = ran.document["findings"]
     saw((each["rule"], each["subject"], each["object"]) for each in findings)
-    return [each for each in findings if each["rule"] == "login-unrotated"]
+    return [each for each in findings if each["rule"] == rule]
 
 
 def test_a_run_that_was_killed_in_between_is_finished_by_the_same_command(granted: Shop) -> None:
@@ -226,3 +229,172 @@ def test_what_is_refused_changes_nothing(granted: Shop) -> None:
         granted.sql("DROP ROLE theirs")
     assert kept(granted) == former
     assert not (granted.run.directory / "theirs.password").exists()
+
+
+# --- expire ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_user_is_let_in_no_more_and_its_sessions_end_where_that_is_asked(
+    granted: Shop, replica: PostgresServer
+) -> None:
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    where = {"host": replica.host, "port": str(replica.port)}
+    with granted.as_user(**where) as open_one:
+        found = done(granted.run("user", "expire", "bi", "--yes", "--format", "json"))
+        assert open_one.execute("SELECT 1").fetchone() == (1,)
+        assert (found["last_day"], found["edited"], len(found["applied"]), found["notes"]) == (yesterday, True, 1, [])
+        assert not lets_in(granted, kept(granted))
+        assert f"valid_until = {yesterday}\n" in granted.run.spec.read_text(encoding="utf-8")
+        assert granted.run("plan", "--check").status == 0
+        again = done(granted.run("user", "expire", "bi", "--yes", "--end-sessions", "--format", "json"))
+        assert (again["edited"], again["applied"]) == (False, [])
+        assert again["notes"] == [f"{name_of(replica)}: 1 session of bi ended."]
+        with pytest.raises(psycopg.OperationalError):
+            open_one.execute("SELECT 1")
+    revived = granted.run("user", "expire", "bi", "--yes", "--at", "2999-12-31")
+    assert revived.status == 0, revived
+    assert lets_in(granted, kept(granted))
+    undo = revived.out.rpartition("psql -f ")[2].strip()
+    assert "VALID UNTIL" in (granted.run.directory / undo).read_text(encoding="utf-8")
+    assert granted.run("user", "expire", "bi", "--yes", "--at", "2999-12-31").out == "Nothing to do.\n"
+
+
+@proves("login-no-expiry", "login-expired", from_the_start=True)
+def test_what_an_audit_says_of_a_last_day_is_mended_by_these_commands(granted: Shop) -> None:
+    (endless,) = found_by_audit(granted, "login-no-expiry")
+    assert run_remedy(granted, endless).startswith("user expire bi --at 20")
+    assert found_by_audit(granted, "login-no-expiry") == []
+    assert granted.run("user", "expire", "bi", "--yes").status == 0
+    (expired,) = found_by_audit(granted, "login-expired")
+    password = kept(granted)
+    assert run_remedy(granted, expired) == "user drop bi --yes"
+    assert found_by_audit(granted, "login-expired") == []
+    assert not lets_in(granted, password)
+
+
+def run_remedy(shop: Shop, finding: dict[str, Any]) -> str:
+    """Run the first command of it; what follows is for a person to choose."""
+    command = finding["remedy"].partition("\n")[0].removeprefix("replica-access ")
+    ran = shop.run(*command.split())
+    assert ran.status == 0, ran
+    return str(command)
+
+
+def test_who_cannot_expire_is_told_why_and_nothing_changes(granted: Shop) -> None:
+    with granted.run.spec.open("a", encoding="utf-8") as file:
+        file.write("[users.robot]\nauth = 'iam'\n")
+    spec = granted.run.spec.read_bytes()
+    with granted.unchanged():
+        for arguments, sentence in (
+            (("robot", "--yes"), "robot logs in by IAM, where PostgreSQL asks for no last day."),
+            (("bj", "--yes"), "There is no user bj in the spec."),
+            (("bi", "--yes", "--end-sessions", "--at", "2999-12-31"), "2999-12-31 is not over"),
+            (("bi",), "There is no terminal to ask on."),
+        ):
+            ran = granted.run("user", "expire", *arguments)
+            assert (ran.status, ran.has_traceback) == (2, False), ran
+            assert sentence in ran.err
+    assert granted.run.spec.read_bytes() == spec
+
+
+# --- drop ------------------------------------------------------------------------------------------------------------
+
+OTHER = """
+[users.bo]
+[[grants]]
+to = "bo"
+databases = ["shop"]
+privileges = ["read", "execute"]
+"""
+
+
+@pytest.fixture
+def two(granted: Shop) -> Iterator[Shop]:
+    """There is another user beside bi, with grants of its own."""
+    with granted.run.spec.open("a", encoding="utf-8") as file:
+        file.write(OTHER)
+    applied = granted.run("apply", "--yes", "--quiet")
+    assert applied.status == 0, applied
+    yield granted
+    granted.forget_readers("bo")
+
+
+def test_a_dropped_user_is_gone_from_everywhere_and_nobody_else_is_touched(two: Shop, replica: PostgresServer) -> None:
+    two.sql("SET ROLE app_owner; CREATE TABLE sales.extra (); GRANT INSERT ON sales.extra TO bo")
+    password, before = kept(two, "bo"), [fact for fact in two.facts() if "bo" not in fact]
+    try:
+        with two.as_user("bo", host=replica.host, port=str(replica.port)) as open_one:
+            found = done(two.run("user", "drop", "bo", "--yes", "--format", "json"))
+            with pytest.raises(psycopg.OperationalError):
+                open_one.execute("SELECT 1")
+        assert found["notes"] == ["deleted file:bo.password", f"{name_of(replica)}: 1 session of bo ended."]
+        assert not lets_in(two, password, "bo")
+        assert [fact for fact in two.facts() if "bo" not in fact] == before
+        assert not [fact for fact in two.facts() if "bo=" in fact or "role bo " in fact]
+        assert "bo" not in two.run.spec.read_text(encoding="utf-8")
+        assert not (two.run.directory / "bo.password").exists()
+        assert two.run("plan", "--check").status == 0
+        assert two.run("user", "drop", "bo", "--yes").status == 2  # nobody knows it any more
+        assert psql(two, two.run.directory / found["undo"]).returncode == 0
+        assert two.sql("SELECT has_table_privilege('bo', 'sales.extra', 'INSERT')") == "t"
+    finally:
+        two.sql("DROP TABLE sales.extra")
+
+
+def test_what_a_user_owns_is_never_dropped_with_it(two: Shop) -> None:
+    two.sql('CREATE TABLE sales."Mine" (); ALTER TABLE sales."Mine" OWNER TO bo')
+    spec = two.run.spec.read_bytes()
+    try:
+        with two.unchanged():
+            ran = two.run("user", "drop", "bo", "--yes")
+        assert ran.status == 1, ran
+        assert '- shop: table sales."Mine"\n' in ran.err
+        assert 'REASSIGN OWNED BY "bo" TO …' in ran.err
+        assert two.run.spec.read_bytes() == spec
+        assert kept(two, "bo")
+        two.sql("REASSIGN OWNED BY bo TO app_owner")
+        assert two.run("user", "drop", "bo", "--yes").status == 0
+        assert two.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'Mine'") == "app_owner"
+    finally:
+        two.sql('DROP TABLE sales."Mine"')
+
+
+def test_whoever_drops_is_asked_for_all_of_it_at_once(two: Shop) -> None:
+    with two.unchanged():
+        said = two.run.on_terminal("user", "drop", "bo", answer=lambda: "n")
+    assert "Delete file:bo.password, take bo out of replica-access.toml and apply " in said.out
+    assert "drop the role bo, which a run has made" in said.out
+    assert kept(two, "bo")
+
+
+def test_a_drop_that_was_killed_in_between_is_finished_by_the_same_command(two: Shop) -> None:
+    with two.session("shop") as other, other.transaction(force_rollback=True):
+        other.execute("GRANT UPDATE ON sales.orders TO boss")  # whoever revokes something on it now waits
+        with two.run.begun("user", "drop", "bo", "--yes"):
+            for _ in polls(30):
+                if two.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0":
+                    break
+            else:
+                raise AssertionError("nothing waits for the lock")
+    assert "bo" not in two.run.spec.read_text(encoding="utf-8")
+    assert two.sql("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'bo'") == "f"  # shut out first
+    assert two.sql("SELECT has_table_privilege('bo', 'sales.orders', 'SELECT')") == "t"
+    finished = two.run("user", "drop", "bo", "--yes")
+    assert finished.status == 0, finished
+    assert two.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'bo'") == "0"
+    assert two.run("plan", "--check").status == 0
+
+
+def test_a_role_that_no_run_has_made_is_somebody_elses(granted: Shop) -> None:
+    granted.sql("CREATE ROLE theirs LOGIN")
+    with granted.run.spec.open("a", encoding="utf-8") as file:
+        file.write("[users.theirs]\n")
+    try:
+        with granted.unchanged():
+            ran = granted.run("user", "drop", "theirs", "--yes")
+            groups = granted.run("user", "drop", "readers", "--yes")
+        assert ran.status == 1, ran
+        assert "no run is known here to have made it" in ran.err
+        assert (groups.status, "readers is a role of the spec" in groups.err) == (2, True)
+    finally:
+        granted.sql("DROP ROLE theirs")

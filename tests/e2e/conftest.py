@@ -78,14 +78,15 @@ class Account:
 
     def forget_roles(self) -> None:
         """Take away everything that a run has made on the primary."""
-        names = sql.SQL(", ").join(map(sql.Identifier, ROLES)).as_string()
-        for database in ("app", "reporting", "postgres"):
-            self.sql(
-                f"""DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bi') THEN
-                    DROP OWNED BY {names}; END IF; END $$""",
-                database,
-            )
-        self.sql(f"DROP ROLE IF EXISTS {names}")
+        for role in ROLES:
+            name = sql.Identifier(role).as_string()
+            for database in ("app", "reporting", "postgres"):
+                self.sql(
+                    f"""DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+                        DROP OWNED BY {name}; END IF; END $$""",
+                    database,
+                )
+            self.sql(f"DROP ROLE IF EXISTS {name}")
 
     def forget(self) -> None:
         """Take away everything that a run has made, in AWS and on the primary."""

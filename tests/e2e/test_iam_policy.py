@@ -86,6 +86,11 @@ def whole_runs(account: Account) -> Heard:
     )
     with account.sandbox.faults(fail={REPLICA: "incompatible-network"}), listening(account, heard.changing):
         assert "does not get ready by itself" in run("apply", "--yes").err
+    whole = account.run.spec.read_bytes()
+    with listening(account, heard.changing):
+        done(run("user", "drop", "bi", "--yes"))
+    assert "DeletedDate" in secrets.describe_secret(SecretId=SECRET)
+    account.run.spec.write_bytes(whole)  # the policies are for this one
     with leftovers(account), listening(account, heard.changing):
         done(run("destroy", "--confirm", REPLICA))
     return heard

@@ -66,6 +66,7 @@ USES = {
     "explaining.py",
     "reporting.py",
     "listing.py",
+    "ending.py",
     "rotating.py",
     "several.py",
 }

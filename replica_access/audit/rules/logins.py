@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from replica_access.audit.facts import Facts
 from replica_access.audit.rules.rule import Hit, Rule
-from replica_access.audit.sql import identifier, literal
+from replica_access.audit.sql import identifier
 from replica_access.catalog import Cluster, Membership, Role
 from replica_access.names import legible, shown
 from replica_access.observed import Server
 from replica_access.spec import UserSpec
-from replica_access.users import IAM, is_in, open_to_login
+from replica_access.users import IAM, is_in, is_over, open_to_login
 
 APPLY = "replica-access apply --yes"
 OLDEST_PASSWORD = timedelta(days=365)
@@ -23,26 +23,34 @@ OLDEST_PASSWORD = timedelta(days=365)
 
 def _no_expiry(facts: Facts) -> Iterator[Hit]:
     for server, role, declared in _users(facts):
-        if role.valid_until is None:
-            day = (facts.today + timedelta(days=365)).isoformat()
-            sql = f"ALTER ROLE {identifier(role.name)} VALID UNTIL {literal(f'{day} 23:59:59+00')};"
-            remedy = APPLY if declared.valid_until else _declare(sql, role, f"valid_until = {day}")
+        if role.valid_until is None and declared.auth == "password":  # no other login is asked for a last day
+            remedy = APPLY if declared.valid_until else _expire(facts, role)
             yield _about(server, role)("valid_until", "has no day on which it ends.", remedy, "rolvaliduntil is NULL")
 
 
 def _expired(facts: Facts) -> Iterator[Hit]:
     server = facts.roles
     for role in server.cluster.roles.values() if server is not None else ():
-        if server is None or role.is_system or not role.login or not _is_over(facts, role):
+        if server is None or role.is_system or not role.login or not is_over(role, facts.today):
             continue
-        name, day = identifier(role.name), (facts.today + timedelta(days=365)).isoformat()
         declared = facts.spec.users.get(role.name)
-        drop = f"ALTER ROLE {name} NOLOGIN;"
-        if declared is not None:
-            later = f"or valid_until = {day} in [users.{identifier(role.name)}] of the spec, then {APPLY}"
-            drop = f"{drop}\n-- and take it out of the spec; {later}"
+        if declared is None:
+            remedy = f"ALTER ROLE {identifier(role.name)} NOLOGIN;"
+        elif declared.valid_until is None or declared.valid_until >= facts.today:
+            remedy = APPLY  # somebody has changed it by hand
+        else:
+            remedy = f"replica-access user drop {_word(role)} --yes\n# or, where it shall go on: {_expire(facts, role)}"
         message = "has expired and is still there: whoever sets a new day revives it with all it may do."
-        yield _about(server, role)("valid_until", message, drop, f"rolvaliduntil is {role.valid_until}")
+        yield _about(server, role)("valid_until", message, remedy, f"rolvaliduntil is {role.valid_until}")
+
+
+def _expire(facts: Facts, role: Role) -> str:
+    """Return what gives a user another year."""
+    return f"replica-access user expire {_word(role)} --at {facts.today + timedelta(days=365)} --yes"
+
+
+def _word(role: Role) -> str:
+    return shlex.quote(legible(role.name))
 
 
 def _no_limit(facts: Facts) -> Iterator[Hit]:
@@ -81,11 +89,11 @@ def _password_where_iam(facts: Facts) -> Iterator[Hit]:
 def _unrotated(facts: Facts) -> Iterator[Hit]:
     for server, role, declared in _users(facts):
         since = facts.passwords.get(role.name)
-        if declared.auth != "password" or since is None or _is_over(facts, role):
+        if declared.auth != "password" or since is None or is_over(role, facts.today):
             continue
         if facts.today - since > OLDEST_PASSWORD:
             message = f"has had one password for {(facts.today - since).days} days: whoever ever saw it still gets in."
-            remedy = f"replica-access user rotate {shlex.quote(role.name)} --yes"
+            remedy = f"replica-access user rotate {_word(role)} --yes"
             evidence = f"{legible(facts.spec.secret_of(role.name))} was written on {since}"
             yield _about(server, role)("password", message, remedy, evidence)
 
@@ -97,7 +105,7 @@ def _undeclared(facts: Facts) -> Iterator[Hit]:
     cluster = server.cluster
     for role in cluster.roles.values():
         known = role.name in facts.spec.users or role.is_system or role.oid in {cluster.admin, server.asker}
-        if known or not role.login or _is_over(facts, role):
+        if known or not role.login or is_over(role, facts.today):
             continue
         open_to = open_to_login(cluster, role)
         if open_to:
@@ -152,10 +160,6 @@ def _users(facts: Facts) -> Iterator[tuple[Server, Role, UserSpec]]:
 
 def _readers(facts: Facts) -> frozenset[str]:
     return frozenset((*facts.spec.roles, *facts.spec.users))
-
-
-def _is_over(facts: Facts, role: Role) -> bool:
-    return role.valid_until is not None and role.valid_until[:10] < facts.today.isoformat()
 
 
 def _is_endless(timeout: str) -> bool:
