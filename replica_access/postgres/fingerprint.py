@@ -18,14 +18,17 @@ Scope = Literal["proof_fingerprint_shared", "proof_fingerprint"]
 Fingerprint = Mapping[str, tuple[int, str]]
 """By section, such as ``relation privileges``: how many facts there are, and their digest."""
 
-ATTEMPTS = 3
+LOOKS = 3
+"""So often the same difference is seen before it is one: what came and went between two looks is seen once."""
+
+ATTEMPTS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Whether primary and replica say the same, that in words, and what the replica says.
 
-    :param tried: false where one of the two could not be asked.
+    :param tried: false where one of the two could not be asked, or the two could not be caught standing still.
     """
 
     agreed: bool
@@ -65,25 +68,30 @@ def compare(
     """Find out whether both say the same about `readers`, and that in words.
 
     A primary at work changes between two looks, so the replica may agree with what the primary said before or after;
-    only where the primary stood still and the replica differs all the same is it another truth.
+    only where both stood still for `LOOKS` looks, and differ all the same, is it another truth.
 
     :raises DatabaseError: one of the two did not answer.
     """
     before = read(primary, scope, readers)
     replicated: Fingerprint = {}
+    differed: list[tuple[Fingerprint, Fingerprint]] = []
     for _ in range(ATTEMPTS):
         replay = wait_for_replay(primary, replica)
         if not replay.reached:
-            return Comparison(False, replay.detail, replicated)
+            return Comparison(False, replay.detail, replicated, tried=False)
         replicated = read(replica, scope, readers)
         after = before if replicated == before else read(primary, scope, readers)
         if replicated in (before, after):
             return Comparison(True, _in_words(replicated), replicated)
+        if after != before or (differed and differed[0] != (after, replicated)):
+            differed.clear()
         if after == before:
+            differed.append((after, replicated))
+        if len(differed) == LOOKS:
             return Comparison(False, "; ".join(_differences(after, replicated)), replicated)
         before = after
-    never = "the primary changed all the while, and the two were never seen to agree; verify again"
-    return Comparison(False, never, replicated)
+    never = "the primary changed all the while, and the two were never seen to agree; look again"
+    return Comparison(False, never, replicated, tried=False)
 
 
 def _in_words(fingerprint: Fingerprint) -> str:

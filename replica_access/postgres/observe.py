@@ -76,13 +76,14 @@ def replica(
         except Error as error:
             why = NotChecked(f"{legible(found.name)} against the primary", str(error))
             return replace(found, replication=alone), (why,)
-    comparisons, unseen_databases = [Comparison(None, shared.agreed, shared.detail)], []
-    for database, compared in _compared(primary, login, databases, oids):
-        if isinstance(compared, NotChecked):
-            unseen_databases.append(compared)
-        else:
+    comparisons, not_compared = [], []
+    for database, compared in ((None, shared), *_compared(primary, login, databases, oids)):
+        if compared.tried:
             comparisons.append(Comparison(database, compared.agreed, compared.detail))
-    return replace(found, replication=replication, comparisons=tuple(comparisons)), tuple(unseen_databases)
+        else:
+            where = "shared catalogs" if database is None else f"catalog of {shown(database)}"
+            not_compared.append(NotChecked(f"{where} on {legible(found.name)} against the primary's", compared.detail))
+    return replace(found, replication=replication, comparisons=tuple(comparisons)), tuple(not_compared)
 
 
 def _alone(standby: psycopg.Connection[Any], cluster: Cluster) -> Replication:
@@ -102,7 +103,7 @@ def _beside(source: psycopg.Connection[Any], standby: psycopg.Connection[Any], a
 
 def _compared(
     primary: Login, replica: Login, databases: Collection[str], readers: Collection[int]
-) -> Iterator[tuple[str, fingerprint.Comparison | NotChecked]]:
+) -> Iterator[tuple[str, fingerprint.Comparison]]:
     for database in sorted(databases):
         try:
             with (
@@ -111,8 +112,7 @@ def _compared(
             ):
                 yield database, fingerprint.compare(source, standby, "proof_fingerprint", tuple(readers))
         except DatabaseError as error:
-            where = f"catalog of {shown(database)} on {legible(replica.server)} against the primary's"
-            yield database, NotChecked(where, str(error))
+            yield database, fingerprint.Comparison(False, str(error), {}, tried=False)
 
 
 def sessions(login: Login) -> Mapping[Oid, int]:

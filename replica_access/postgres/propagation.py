@@ -76,10 +76,13 @@ def wait_for_replay(
     all_commits_flushed_after = 3 * source.writer_delay_s if source.flushed < target else None
     started = time.monotonic()
     pause = FIRST_PAUSE_S
+    replayed, moved = None, 0.0
     while True:
         replica_now = _ask(replica, "proof_replay", "Asking the replica how far it has replayed")
         waited = time.monotonic() - started
-        reached, detail = _judge(source, target, replica_now, waited)
+        if replica_now.replayed != replayed:
+            replayed, moved = replica_now.replayed, waited
+        reached, detail = _judge(source, target, replica_now, waited, still_s=waited - moved)
         if reached is not None or waited >= deadline_s:
             return Replay(
                 system_identifier=source.system_identifier,
@@ -126,8 +129,11 @@ def end_of_last_record(inserted: int, block_size: int, segment_size: int) -> int
     return page if inserted - page == header else inserted
 
 
-def _judge(source: Any, target: int, replica: Any, waited_s: float) -> tuple[bool | None, str]:
-    """Return whether the wait is over (``None``: not yet), and what stands."""
+def _judge(source: Any, target: int, replica: Any, waited_s: float, *, still_s: float) -> tuple[bool | None, str]:
+    """Return whether the wait is over (``None``: not yet), and what stands.
+
+    :param still_s: seconds for which replay has not moved.
+    """
     if replica.system_identifier != source.system_identifier:
         return False, (
             f"The replica belongs to another system ({replica.system_identifier}) than the primary"
@@ -151,10 +157,10 @@ def _judge(source: Any, target: int, replica: Any, waited_s: float) -> tuple[boo
                 " minutes ago. GRANT pg_read_all_stats to whoever asks, to see which."
             )
         return True, f"everything up to {source.lsn} is replayed, after {waited_s * 1000:.1f} ms"
-    return None, _what_holds_it_up(target, replica, waited_s)
+    return None, _what_holds_it_up(target, replica, waited_s, still_s)
 
 
-def _what_holds_it_up(target: int, replica: Any, waited_s: float) -> str:
+def _what_holds_it_up(target: int, replica: Any, waited_s: float, still_s: float) -> str:
     behind = _size(target - (replica.replayed or 0))
     if replica.paused:
         return f"Replay is paused on the replica, {behind} behind. SELECT pg_wal_replay_resume() there lets it go on."
@@ -163,6 +169,8 @@ def _what_holds_it_up(target: int, replica: Any, waited_s: float) -> str:
     if replica.apply_delay not in {"0", "0ms"}:
         return f"The replica is {behind} behind, on purpose: recovery_min_apply_delay is {replica.apply_delay} there."
     if replica.received is not None and replica.received >= target:
+        if still_s < LONG_S:
+            return f"The replica is {behind} behind and has received all of it: it is replaying. Wait."
         return (
             f"The replica is {behind} behind and has received all of it: queries running there hold replay up"
             f" (max_standby_streaming_delay is {replica.conflict_delay}). End them, or wait."

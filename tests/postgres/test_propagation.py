@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from replica_access.errors import DatabaseError, WrongServer
 from replica_access.model import Login, Secret
+from replica_access.postgres import propagation
 from replica_access.postgres.connect import connect, parse_dsn
 from replica_access.postgres.propagation import end_of_last_record, wait_for_replay
 from replica_access.progress import Silent
@@ -209,3 +211,11 @@ def test_queries_that_hold_replay_up(
         primary.execute("DROP TABLE public.read")
         detail = why_not(primary, own_replica)
     assert "has received all of it: queries running there hold replay up (max_standby_streaming_delay is 30s)" in detail
+
+
+def test_a_replica_that_is_busy_replaying_is_told_from_one_that_is_held_up() -> None:
+    replica = SimpleNamespace(
+        replayed=1, received=9, paused=False, apply_delay="0", conflict_delay="30s", streaming=True
+    )
+    assert "it is replaying" in propagation._what_holds_it_up(9, replica, 3.0, still_s=0.2)
+    assert "End them" in propagation._what_holds_it_up(9, replica, 3.0, still_s=2.5)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ import pytest
 
 from replica_access.desired import UserAccess, from_spec
 from replica_access.errors import ConnectionFailed, WrongServer
-from replica_access.model import Login, Proof, ProofCheck, Secret
+from replica_access.model import Login, Oid, Proof, ProofCheck, Secret
 from replica_access.postgres import fingerprint, probes, reading
 from replica_access.postgres.connect import connect, run
 from replica_access.postgres.propagation import Replay, wait_for_replay
@@ -450,6 +451,39 @@ def test_a_change_between_two_looks_is_no_difference(site: Site, monkeypatch: py
     with site.sabotaged("SELECT", "DROP TABLE leasing.new"):
         proof = site.prove()
     assert failed(proof) == set()
+
+
+def test_what_came_and_went_between_two_looks_is_no_difference(
+    site: Site, monkeypatch: pytest.MonkeyPatch, catch_up: Callable[[], None]
+) -> None:
+    look, looks = fingerprint.read, count(1)
+
+    def meddled(connection: psycopg.Connection[Any], scope: fingerprint.Scope, readers: Sequence[Oid]) -> Any:
+        if next(looks) != 2:  # the second is at the replica, between two at the primary
+            return look(connection, scope, readers)
+        site.sql("GRANT INSERT ON leasing.lease TO {group}")
+        catch_up()
+        seen = look(connection, scope, readers)
+        site.sql("REVOKE INSERT ON leasing.lease FROM {group}")
+        return seen
+
+    monkeypatch.setattr(fingerprint, "read", meddled)
+    with (
+        connect(site.admin_login(site.primary), database=site.database) as source,
+        connect(site.admin_login(site.replica), database=site.database) as standby,
+    ):
+        readers = fingerprint.find_readers(source, [site.user])
+        assert fingerprint.compare(source, standby, "proof_fingerprint", readers).agreed
+    assert next(looks) > 4
+
+
+def test_catalogs_that_never_stand_still_were_not_compared(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = count()
+    monkeypatch.setattr(fingerprint, "read", lambda *_: {"relation privileges": (next(numbers), "")})
+    with connect(site.admin_login(site.primary)) as source, connect(site.admin_login(site.replica)) as standby:
+        never = fingerprint.compare(source, standby, "proof_fingerprint_shared", ())
+    assert (never.agreed, never.tried) == (False, False)
+    assert "look again" in never.detail
 
 
 def test_catalogs_that_differ_are_told_by_section(site: Site) -> None:

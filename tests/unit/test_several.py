@@ -43,8 +43,8 @@ FOUND = Finding("replica-logging", "low", "db", None, "db", "", "It logs nothing
 def looked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers are not looked at here: ``defect`` is one on which the program fails, others are as found."""
 
-    def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> tuple[Audit, Facts]:
-        del hosting, progress
+    def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone: bool) -> tuple[Audit, Facts]:
+        del hosting, progress, alone
         if "defect" in (spec.primary.dsn or ""):
             raise KeyError("a defect")
         return Audit((FOUND,)), Facts(spec, today)
@@ -118,8 +118,8 @@ def test_so_many_primaries_are_looked_at_side_by_side_and_each_by_one_spec_at_a_
     under_way: list[str] = []
     lock = threading.Lock()
 
-    def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date) -> tuple[Audit, Facts]:
-        del progress
+    def examine(spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone: bool) -> tuple[Audit, Facts]:
+        del progress, alone
         host = hosting.primary().server
         with lock:
             assert host not in under_way
