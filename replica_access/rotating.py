@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from replica_access import passwords, workflow
 from replica_access.catalog import Cluster
-from replica_access.errors import ConnectionFailed, DatabaseError, Error, NotEffective, UsageError
-from replica_access.executing import interrupted
+from replica_access.errors import ConnectionFailed, DatabaseError, Error, Interrupted, NotEffective, UsageError
 from replica_access.model import Login, Plan, Secret
 from replica_access.names import legible, shown
 from replica_access.outlook import Outlook
@@ -170,7 +169,8 @@ def rotate(spec: Spec, hosting: Hosting, users: Sequence[str], today: date, prog
             result.error = error
             return result
         except KeyboardInterrupt:
-            result.error = interrupted(None)
+            fix = f"Run the same command again: {shown(user)} may have another password stored than the primary knows."
+            result.error = Interrupted(fix)
             return result
         result.rotated.append(Rotated(user, spec.secret_of(user), proved))
     result.failed = None

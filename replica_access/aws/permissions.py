@@ -91,7 +91,7 @@ def provision(spec: Spec, account: Account) -> Policy:
 
 
 def audit(spec: Spec, account: Account) -> Policy:
-    """Return what `check`, `plan`, `verify`, `audit` and `access list` need: nothing that changes anything.
+    """Return what `check`, `plan`, `verify`, `audit`, `access list` and `user list` need: nothing that changes things.
 
     :raises UsageError: it is longer than IAM takes.
     """
@@ -209,6 +209,8 @@ def _change(spec: Spec, account: Account) -> Iterator[Statement]:
         yield from _change_replica(spec, account, name)
         yield from _change_network(account, name)
         yield from _remove(account, name)
+    else:  # then the secrets of users are those of the primary
+        yield _remove_secrets(account, identifier(spec.primary.instance or ""))
     if kept := _kept_passwords(spec):
         yield _passwords(account, kept, "CreateSecret", "PutSecretValue", "RestoreSecret", "TagResource")
 
@@ -293,7 +295,12 @@ def _remove(account: Account, name: str) -> Iterator[Statement]:
     # Secrets are found by their tag: of users, too, that have left the spec.
     secrets, managed = account.arn("secretsmanager", "secret:*"), {f"aws:ResourceTag/{MANAGED_TAG}": MANAGED_VALUE}
     yield _statement("SeeSecrets", "secretsmanager:DescribeSecret", secrets, equal=managed)
-    yield _statement("RemoveSecrets", "secretsmanager:DeleteSecret", secrets, equal=ours)
+    yield _remove_secrets(account, name)
+
+
+def _remove_secrets(account: Account, owner: str) -> Statement:
+    secrets, ours = account.arn("secretsmanager", "secret:*"), {f"aws:ResourceTag/{REPLICA_TAG}": owner}
+    return _statement("RemoveSecrets", "secretsmanager:DeleteSecret", secrets, equal=ours)
 
 
 # --- documents -------------------------------------------------------------------------------------------------------

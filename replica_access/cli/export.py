@@ -67,8 +67,8 @@ def iam_policy(
 ) -> None:
     """Print the IAM policy for whoever provisions, audits, or connects: what is needed, on what the spec names.
 
-    provision is for everything from `init` to `destroy`, audit for what only looks: `check`, `plan`, `verify` and
-    `audit`.
+    provision is for everything from `init` to `destroy`, audit for what only looks: `check`, `plan`, `verify`,
+    `audit` and `user list`.
     connect lets its holder log in as one user on the replica, and not on the primary.
 
     replica-access export iam-policy --for provision

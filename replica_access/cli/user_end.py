@@ -117,9 +117,8 @@ def drop(context: typer.Context, name: Name, yes: Yes = False) -> None:
         has_password = spec.users[name].auth == "password"
         steps = [f"delete {spec.secret_of(name)}"] * has_password + [f"take {shown(name)} out of {call.spec_path}"]
     _agree(call, outlook, steps, yes=yes)
-    forgotten = hosting.forget_password(name) if edit is not None else ""
-    done = _carry_out(call, spec, edit, outlook, partial(ending.drop, spec, hosting, outlook, call.terminal))
-    done.notes[:0] = [forgotten] * bool(forgotten)
+    dropping = partial(ending.drop, spec, hosting, outlook, call.terminal)
+    done = _carry_out(call, spec, edit, outlook, dropping, first=partial(hosting.forget_password, name))
     if done.error is None:
         done.notes.extend(ending.follow(hosting, outlook, done.changes, call.terminal))
     _forget(call, edit.spec if edit is not None else spec, hosting, known, done)
@@ -167,12 +166,22 @@ def _agree(call: Context, outlook: Outlook, steps: list[str], *, yes: bool) -> N
 
 
 def _carry_out(
-    call: Context, spec: Spec, edit: Edit | None, outlook: Outlook, changing: Callable[[], Iterator[Change]]
+    call: Context,
+    spec: Spec,
+    edit: Edit | None,
+    outlook: Outlook,
+    changing: Callable[[], Iterator[Change]],
+    *,
+    first: Callable[[], str] = lambda: "",
 ) -> Done:
-    """Write the spec, then change the primary: what a stop leaves undone, the same command finishes."""
+    """Write the spec, then change the primary: what a stop leaves undone, the same command finishes.
+
+    :param first: what has to be done while the spec still says all, and returns what came of it.
+    """
     done = Done(edited=edit is not None and edit.after != edit.before)
     done.undo = running.leave_undo(call.spec_path, outlook.plan, spec.primary.database, datetime.now(UTC))
     if edit is not None and done.edited:
+        done.notes += filter(None, [first()])
         edit.write()
     try:
         for change in changing() if outlook.plan.changes else ():
