@@ -45,11 +45,11 @@ def make_rds_like(server: PostgresServer, *, master: str, password: str) -> None
     server.psql(script, variables={"master": master, "verifier": scram_verifier(password)})
 
 
-def scram_verifier(password: str) -> str:
+def scram_verifier(password: str, *, rounds: int = SCRAM_ITERATIONS) -> str:
     """The SCRAM-SHA-256 verifier that PostgreSQL stores for an ASCII password (RFC 5803, RFC 7677)."""
     salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, SCRAM_ITERATIONS)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, rounds)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
     salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
-    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{salt64}${stored64}:{server64}"
+    return f"SCRAM-SHA-256${rounds}:{salt64}${stored64}:{server64}"

@@ -18,6 +18,7 @@ from replica_access.sandbox import rds_like
 from replica_access.sandbox.binaries import find_installation
 from replica_access.sandbox.certificates import ServerCertificate, create_authority, issue
 from replica_access.sandbox.server import PostgresServer
+from tests.cheap_logins import make_logins_cheap
 from tests.cli.catalogs import facts
 from tests.cli.nursery import Nursery, opened
 from tests.cli.program import Program
@@ -32,7 +33,7 @@ SET SESSION AUTHORIZATION master;
 CREATE ROLE app_owner NOLOGIN;
 CREATE ROLE migrator NOLOGIN;
 RESET SESSION AUTHORIZATION;
-CREATE DATABASE shop OWNER app_owner TEMPLATE template0;
+CREATE DATABASE shop OWNER app_owner TEMPLATE template0 STRATEGY file_copy;
 REVOKE ALL ON DATABASE shop FROM PUBLIC;
 GRANT CONNECT ON DATABASE shop TO master;
 GRANT CREATE ON DATABASE shop TO migrator;
@@ -188,6 +189,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
     password = secrets.token_urlsafe()
     rds_like.make_rds_like(server, master=MASTER, password=password)
     server.psql(WORLD)
+    make_logins_cheap(server, {server.superuser: server.superuser_password, MASTER: password})
     yield Production(server, password, certificate)
     server.remove()
 

@@ -22,6 +22,7 @@ from replica_access.sandbox.certificates import Authority, create_authority, iss
 from replica_access.sandbox.process import polls
 from replica_access.sandbox.server import PostgresServer
 
+from ..cheap_logins import make_logins_cheap
 from .world import SCRIPT, World
 
 prefixes = itertools.count(1)
@@ -42,6 +43,10 @@ ADMINS = {
 }
 
 
+LITTLE_WAL = {"wal_keep_size": "96MB", "max_wal_size": "128MB"}
+"""Dozens of servers share a disk, or the memory. Their replicas keep up."""
+
+
 class Pool:
     """The servers of this session, each made when it is first asked for."""
 
@@ -59,7 +64,7 @@ class Pool:
                 superuser=rds_like.SUPERUSER,
                 superuser_password=secrets.token_urlsafe(),
                 certificate=issue(self.authority, self.directory / "certificate") if installation.tls else None,
-                settings={**rds_like.settings(tls=installation.tls), "log_statement": "all"},
+                settings={**rds_like.settings(tls=installation.tls), "log_statement": "all", **LITTLE_WAL},
                 tied=True,
             )
             make_admins(self.servers[name])
@@ -83,13 +88,15 @@ class Pool:
 
 
 def make_admins(server: PostgresServer) -> None:
+    """Make both, and let their passwords be cheap to check: there are thousands of logins."""
     rds_like.make_rds_like(server, master=ADMINS["rds"].name, password=ADMINS["rds"].password)
     server.psql(
-        """SET log_statement = 'none'; CREATE ROLE :"name" LOGIN SUPERUSER PASSWORD :'verifier'""",
-        variables={
-            "name": ADMINS["superuser"].name,
-            "verifier": rds_like.scram_verifier(ADMINS["superuser"].password),
-        },
+        """SET log_statement = 'none'; CREATE ROLE :"name" LOGIN SUPERUSER""",
+        variables={"name": ADMINS["superuser"].name},
+    )
+    make_logins_cheap(
+        server,
+        {server.superuser: server.superuser_password, **{admin.name: admin.password for admin in ADMINS.values()}},
     )
 
 
@@ -124,23 +131,20 @@ def admin(request: pytest.FixtureRequest) -> Admin:
     return ADMINS[request.param]
 
 
+CLEAR = r"""
+SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE starts_with(datname, :'prefix') \gexec
+SELECT format(statement, string_agg(quote_ident(rolname), ', '))
+FROM pg_roles, unnest(ARRAY['DROP OWNED BY %s', 'DROP ROLE %s']) WITH ORDINALITY AS s (statement, place)
+WHERE starts_with(rolname, :'prefix') GROUP BY statement, place ORDER BY place \gexec
+"""
+
+
 @pytest.fixture
 def prefix(primary: PostgresServer) -> Iterator[str]:
     """What the names of this test's databases and roles begin with; they are dropped after it."""
     prefix = f"t{next(prefixes)}_"
     yield prefix
-    databases = primary.psql(
-        "SELECT datname FROM pg_database WHERE starts_with(datname, :'prefix')", variables={"prefix": prefix}
-    )
-    for database in databases.splitlines():
-        primary.psql('DROP DATABASE :"name" WITH (FORCE)', variables={"name": database})
-    roles = primary.psql(
-        "SELECT string_agg(quote_ident(rolname), ', ') FROM pg_roles WHERE starts_with(rolname, :'prefix')"
-        " HAVING count(*) > 0",
-        variables={"prefix": prefix},
-    )
-    if roles:
-        primary.psql(f"DROP OWNED BY {roles}; DROP ROLE {roles}")
+    primary.psql(CLEAR, variables={"prefix": prefix})
 
 
 @pytest.fixture
@@ -163,7 +167,7 @@ def make_database(primary: PostgresServer, prefix: str) -> Callable[..., str]:
 
     def make_database(name: str = "db", *, owner: str = rds_like.SUPERUSER) -> str:
         primary.psql(
-            'CREATE DATABASE :"name" OWNER :"owner" TEMPLATE template0',
+            'CREATE DATABASE :"name" OWNER :"owner" TEMPLATE template0 STRATEGY file_copy',
             variables={"name": prefix + name, "owner": owner},
         )
         return prefix + name
@@ -198,23 +202,26 @@ def logged(primary: PostgresServer) -> Callable[[], str]:
     return logged
 
 
+# In one script: starting psql and logging in takes longer than most statements.
+WORLD = rf"""
+SET SESSION AUTHORIZATION :"admin";
+CREATE ROLE :"app_owner" NOLOGIN;
+CREATE ROLE :"migrator" NOLOGIN;
+RESET SESSION AUTHORIZATION;
+CREATE DATABASE :"database" OWNER :"app_owner" TEMPLATE template0 STRATEGY file_copy;
+REVOKE CONNECT ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database" TO :"admin";
+\connect :"database"
+{SCRIPT}
+"""
+
+
 @pytest.fixture
-def world(
-    primary: PostgresServer,
-    admin: Admin,
-    make_role: Callable[..., str],
-    make_database: Callable[..., str],
-    prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> World:
-    app_owner = make_role("app_owner", by=admin.name)
-    migrator = make_role("migrator", by=admin.name)
-    database = make_database("app", owner=app_owner)
-    primary.psql(SCRIPT, dbname=database, variables={"app_owner": app_owner, "migrator": migrator})
+def world(primary: PostgresServer, admin: Admin, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    app_owner, migrator, database = (prefix + name for name in ("app_owner", "migrator", "app"))
     primary.psql(
-        'REVOKE CONNECT ON DATABASE :"db" FROM PUBLIC; GRANT CONNECT ON DATABASE :"db" TO :"admin"',
-        variables={"db": database, "admin": admin.name},
+        WORLD,
+        variables={"app_owner": app_owner, "migrator": migrator, "database": database, "admin": admin.name},
     )
     monkeypatch.setenv("PGPASSWORD", admin.password)
     dsn = f"host={primary.host} port={primary.port} user={admin.name}"

@@ -124,8 +124,8 @@ def site(primary: PostgresServer, replica: PostgresServer) -> Iterator[Site]:
         "CREATE ROLE {owner}",
         "CREATE ROLE {group}",
         "CREATE ROLE {user} LOGIN PASSWORD '" + PASSWORD + "'",
-        "CREATE DATABASE {database} TEMPLATE template0",
-        "CREATE DATABASE {other} TEMPLATE template0",
+        "CREATE DATABASE {database} TEMPLATE template0 STRATEGY file_copy",
+        "CREATE DATABASE {other} TEMPLATE template0 STRATEGY file_copy",
         "REVOKE CONNECT, TEMPORARY ON DATABASE {other} FROM PUBLIC",
     ):
         site.sql(statement, "postgres")

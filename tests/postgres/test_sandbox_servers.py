@@ -102,9 +102,13 @@ def test_the_master_user_may_grant_what_rds_lets_it_grant(
     assert primary.psql(f"SELECT pg_has_role('{reader}', 'rds_iam', 'MEMBER')") == "t"
 
 
-def test_passwords_are_stored_as_scram_verifiers(primary: PostgresServer) -> None:
-    stored = primary.psql("SELECT count(*) FROM pg_authid WHERE rolpassword NOT LIKE 'SCRAM-SHA-256$4096:%'")
-    assert stored == "0"
+def test_passwords_are_stored_as_scram_verifiers(primary: PostgresServer, make_role: Callable[..., str]) -> None:
+    make_role("by_server", "LOGIN PASSWORD 'x'")
+    make_role("by_us", f"LOGIN PASSWORD '{rds_like.scram_verifier('x')}'")
+    # The tests themselves log in by cheap ones.
+    others = primary.psql("SELECT rolname FROM pg_authid WHERE rolpassword NOT LIKE 'SCRAM-SHA-256$4096:%' ORDER BY 1")
+    assert others.split() == ["chief", "master", primary.superuser]
+    assert primary.psql("SELECT count(*) FROM pg_authid WHERE rolpassword NOT LIKE 'SCRAM-SHA-256$%'") == "0"
 
 
 def test_nobody_but_the_superuser_gets_into_rdsadmin(primary: PostgresServer, admin: Admin) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -265,7 +264,8 @@ def test_a_grant_of_somebody_else_on_the_same_database_is_no_failure(world: Worl
 
         def let_go() -> None:
             assert any("GRANT CONNECT ON DATABASE" in logged() for _ in polls(10))
-            time.sleep(0.2)  # until the run waits for the row
+            waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
+            assert any(world.primary.psql(waiting) == "t" for _ in polls(10))
             somebody.commit()
 
         with ThreadPoolExecutor(1) as pool:

@@ -10,7 +10,7 @@ from replica_access.sandbox.rds_like import SUPERUSER, scram_verifier
 from .worlds import COLUMNS, PUBLIC, Database, Default, Grant, Membership, Relation, Role, Routine, Schema, World
 
 PASSWORD = "known before"
-_VERIFIER = scram_verifier(PASSWORD)
+_VERIFIER = scram_verifier(PASSWORD, rounds=1)
 
 _OPTIONS_SINCE = 16
 _COLUMNS = ", ".join(f"{quoted(column)} int" for column in COLUMNS)

@@ -63,7 +63,9 @@ class Site:
         site = cls(server, admin)
         try:
             for database in DATABASES:
-                server.psql('CREATE DATABASE :"name" TEMPLATE template0', variables={"name": database})
+                server.psql(
+                    'CREATE DATABASE :"name" TEMPLATE template0 STRATEGY file_copy', variables={"name": database}
+                )
             for database in DATABASES:
                 site.superuser(database).execute(
                     "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere"
