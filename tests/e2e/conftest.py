@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from psycopg import conninfo, sql
 
 from replica_access.sandbox import lifecycle
+from replica_access.sandbox.binaries import find_installation
 from tests.aws.stage import remove
 from tests.cli.catalogs import facts
 from tests.cli.nursery import Nursery, opened
@@ -55,6 +57,25 @@ class Account:
         where = conninfo.make_conninfo("", **self.superuser(), dbname=database)
         with closing(psycopg.connect(where, autocommit=True)) as connection:
             connection.execute(script.encode())
+
+    def psql(self, *what: str, given: str = "") -> str:
+        """What psql prints on the primary, as the admin, who is no superuser; it reads what it needs from `given`."""
+        installation, endpoint = find_installation(), self.sandbox.instance(PRIMARY)["Endpoint"]
+        where = conninfo.make_conninfo(
+            host=endpoint["Address"], port=endpoint["Port"], user="master", dbname="postgres",
+            sslmode="verify-full", sslrootcert=str(self.sandbox.status.ca_bundle),
+        )  # fmt: skip
+        ran = subprocess.run(
+            [installation.tool("psql"), "-X", "-q", "-d", where, *what],
+            input=given,
+            env={**installation.environment(), "PGPASSWORD": self.sandbox.password},
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # without a terminal psql reads passwords from its input
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
 
     @property
     def password(self) -> str:

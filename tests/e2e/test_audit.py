@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
@@ -126,6 +127,30 @@ def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked
     assert "ec2:DescribeSecurityGroups" in why["security groups of the replica"]
     assert ("login-no-expiry", "bi", "valid_until") in keys(told)
     assert not {each["rule"] for each in told["findings"]} & {"network-missing", "replica-blocked"}
+
+
+def test_the_login_that_audits_finds_on_rds_what_the_admin_finds(shop: Account) -> None:
+    password = "the auditor's"
+    script = shop.run("export", "sql", "--for", "audit").out
+    shop.psql("-f", "-", given=script)
+    shop.psql("-c", '\\password "auditor"', given=f"{password}\n{password}\n")
+    secrets = shop.sandbox.client("secretsmanager")
+    secrets.create_secret(Name="auditor", SecretString=json.dumps({"username": "auditor", "password": password}))
+    spec = shop.run.directory / "auditor.toml"
+    text = shop.run.spec.read_text(encoding="utf-8")
+    spec.write_text(text.replace('"prod-db/master"', '"auditor"'), encoding="utf-8")
+    shop.sql("CREATE TABLE leasing.not_the_masters ()")
+    try:
+        as_admin = audit(shop, "--fail-on", "never", "--history", "none", status=0)
+        as_auditor = audit(shop, "--spec", "auditor.toml", "--fail-on", "never", "--history", "none", status=0)
+    finally:
+        shop.sql("DROP TABLE leasing.not_the_masters; DROP OWNED BY auditor; DROP ROLE auditor")
+        secrets.delete_secret(SecretId="auditor", ForceDeleteWithoutRecovery=True)
+        spec.unlink()
+    assert as_admin["not_checked"] == as_auditor["not_checked"] == []
+    themselves = ("login-undeclared", "auditor", "LOGIN")
+    assert "lack-blocked" in {each["rule"] for each in as_admin["findings"]}
+    assert [each for each in as_admin["findings"] if key(each) != themselves] == as_auditor["findings"]
 
 
 def test_another_password_is_in_the_secret_and_works_on_the_replica_while_the_former_does_not(shop: Account) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ import pytest
 import yaml
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
-from psycopg import conninfo
 
 from replica_access.aws.ownership import as_list, tags
-from replica_access.sandbox.binaries import find_installation
-from tests.e2e.conftest import PRIMARY, PROVISION, REPLICA, SECRET, Account
+from tests.e2e.conftest import PROVISION, REPLICA, SECRET, Account
 
 pytestmark = pytest.mark.slow
 
@@ -28,26 +25,6 @@ def declared(account: Account) -> Account:
     ran = account.run("init", *PROVISION[1:])
     assert ran.status == 0, ran
     return account
-
-
-def psql(account: Account, *what: str, given: str = "") -> str:
-    """Run as the admin, who is no superuser; what is asked for is read from `given`."""
-    installation, endpoint = find_installation(), account.sandbox.instance(PRIMARY)["Endpoint"]
-    where = conninfo.make_conninfo(
-        host=endpoint["Address"], port=endpoint["Port"], user="master", dbname="postgres",
-        sslmode="verify-full", sslrootcert=str(account.sandbox.status.ca_bundle),
-    )  # fmt: skip
-    ran = subprocess.run(
-        [installation.tool("psql"), "-X", "-q", "-d", where, *what],
-        input=given,
-        env={**installation.environment(), "PGPASSWORD": account.sandbox.password},
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # without a terminal psql reads passwords from its input
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def keep(account: Account, password: str) -> None:
@@ -101,8 +78,8 @@ def test_whoever_logs_in_with_a_password_needs_no_policy(declared: Account) -> N
 def test_what_the_script_makes_is_what_the_spec_wants(declared: Account, tmp_path: Path) -> None:
     script = tmp_path / "readers.sql"
     assert declared.run("export", "sql", "--out", str(script)).status == 0
-    assert '\\password "bi"' in psql(declared, "-f", str(script))
-    psql(declared, "-c", '\\password "bi"', given=f"{PASSWORD}\n{PASSWORD}\n")
+    assert '\\password "bi"' in declared.psql("-f", str(script))
+    declared.psql("-c", '\\password "bi"', given=f"{PASSWORD}\n{PASSWORD}\n")
     keep(declared, PASSWORD)
     assert scopes(declared.run("--format", "json", "plan").document) <= {"aws"}
     ran = declared.run("apply", "--yes")
