@@ -32,6 +32,9 @@ NO_HISTORY = "none"
 
 Written = Literal["csv", "sarif", "junit", "html"]
 
+STATES: frozenset[Written] = frozenset({"sarif", "html"})
+"""What shows how things stand, and so all of it: a code host takes for mended what is not in the latest SARIF."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -169,10 +172,17 @@ def only_new(audit: Audit, found: Kept) -> Audit:
 
 
 def report(
-    what: Seen, found: Kept, spec: str, rules: tuple[RuleSummary, ...], *, at: str, fail_on: Severity | None
+    what: Seen,
+    found: Kept,
+    spec: str,
+    rules: tuple[RuleSummary, ...],
+    *,
+    at: str,
+    fail_on: Severity | None,
+    new_only: bool = False,
 ) -> Report:
     return Report(
-        what.audit,
+        only_new(what.audit, found) if new_only else what.audit,
         target=what.target,
         spec=spec,
         at=at,
@@ -182,6 +192,7 @@ def report(
         run=None if found.run is None else (found.run.number, found.run.hash),
         since=found.since,
         access=what.access,
+        whole=what.audit if new_only else None,
     )
 
 
@@ -195,7 +206,7 @@ def rendered(what: Report, how: Written) -> str:
         "junit": as_junit.render,
         "html": as_html.render,
     }
-    return formats[how](what)
+    return formats[how](what.with_all() if how in STATES else what)
 
 
 def rendered_together(what: Sequence[Report], how: Written) -> str:
@@ -208,7 +219,7 @@ def rendered_together(what: Sequence[Report], how: Written) -> str:
         "junit": as_junit.render_all,
         "html": html_several.render,
     }
-    return formats[how](what)
+    return formats[how]([each.with_all() for each in what] if how in STATES else what)
 
 
 # --- the history by itself --------------------------------------------------------------------------------------------

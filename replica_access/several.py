@@ -48,7 +48,7 @@ class Wish:
 
     :param began: the moment under which all are recorded, in UTC.
     :param history: where all are recorded; ``None``: each beside its spec.
-    :param new_only: leave out of the reports what the run before has found.
+    :param new_only: leave out what the run before has found, but of the reports that show a state.
     :param fail_on: the least grave severity that fails a run; ``None`` where none does.
     :param formats: of the reports that will be written.
     :param alone: look at replicas, and leave their primaries alone.
@@ -246,8 +246,10 @@ def _recorded(looked: _Looked, double: Path | None, wish: Wish) -> Audited:
 
 
 def _reported(path: Path, name: str, seen: Seen, kept: Kept, wish: Wish) -> Audited:
-    told = replace(seen, audit=reporting.only_new(seen.audit, kept)) if wish.new_only else seen
-    return Audited(path, reporting.report(told, kept, name, auditing.RULES, at=wish.at, fail_on=wish.fail_on), kept)
+    report = reporting.report(
+        seen, kept, name, auditing.RULES, at=wish.at, fail_on=wish.fail_on, new_only=wish.new_only
+    )
+    return Audited(path, report, kept)
 
 
 def _unseen(looked: _Looked, name: str, wish: Wish) -> Audited:
@@ -272,11 +274,14 @@ def _mixed(name: str, double: Path) -> HistoryError:
 
 def _addressed(report: Report, path: Path) -> Report:
     """Return the report with commands that are about this spec, wherever they are typed."""
-    audit, option = report.audit, f"--spec {quote(str(path))} "
+    option = f"--spec {quote(str(path))} "
 
     def addressed(finding: Finding) -> Finding:
         return replace(finding, remedy=_COMMAND.sub(lambda found: found[0] + option, finding.remedy))
 
-    findings = tuple(map(addressed, audit.findings))
-    accepted = tuple(replace(each, finding=addressed(each.finding)) for each in audit.accepted)
-    return replace(report, audit=replace(audit, findings=findings, accepted=accepted))
+    def of_spec(audit: Audit) -> Audit:
+        accepted = tuple(replace(each, finding=addressed(each.finding)) for each in audit.accepted)
+        return replace(audit, findings=tuple(map(addressed, audit.findings)), accepted=accepted)
+
+    whole = None if report.whole is None else of_spec(report.whole)
+    return replace(report, audit=of_spec(report.audit), whole=whole)

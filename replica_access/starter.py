@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,17 +73,27 @@ def render(wishes: Wishes, databases: Sequence[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file whole or not at all.
+    """Write the file whole or not at all; what is no file, a pipe or a device, is written to as it stands.
+
+    A file that is there keeps its mode, and one behind a link its place.
 
     :raises UsageError: it cannot be written there.
     """
-    draft = path.parent / f".{path.name}.{os.getpid()}"
+    draft: Path | None = None
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", errors="surrogateescape")
+            return
+        place = path.resolve()
+        draft = place.parent / f".{place.name}.{os.getpid()}"
         draft.write_text(text, encoding="utf-8", errors="surrogateescape")
-        draft.replace(path)
+        if place.exists():
+            draft.chmod(stat.S_IMODE(place.stat().st_mode))
+        draft.replace(place)
     except OSError as error:
         with suppress(OSError):
-            draft.unlink()
+            if draft is not None:
+                draft.unlink()
         raise _unwritable(path, error) from None
 
 

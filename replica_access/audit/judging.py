@@ -16,7 +16,7 @@ def judge(facts: Facts) -> Audit:
     standing, accepted = apart(found, facts.spec, facts.today)
     return Audit(
         tuple(sorted(standing, key=_place)),
-        tuple(dict.fromkeys(facts.unseen)),
+        tuple(sorted(set(facts.unseen), key=lambda each: (each.what, each.why))),  # threads found them, in any order
         tuple(sorted(accepted, key=lambda each: _place(each.finding))),
     )
 

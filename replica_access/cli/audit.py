@@ -49,7 +49,11 @@ def audit(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the --report there.")] = None,
     new_only: Annotated[
-        bool, typer.Option("--new-only", help="Leave out what the run before has found, for --fail-on too.")
+        bool,
+        typer.Option(
+            "--new-only",
+            help="Leave out what the run before has found, for --fail-on too. Only html and sarif have it.",
+        ),
     ] = False,
     on: Annotated[
         str, typer.Option("--on", metavar="all|replica", help="With replica, the primary is left alone.")
@@ -82,8 +86,8 @@ def audit(
     if rules:
         _list_rules(call)
         return
-    reports = audit_out.wanted(call, report or (), out)
     where = audit_history.said(context, history)
+    reports = audit_out.wanted(call, report or (), out, where)
     from replica_access import reporting, several
 
     if new_only and where == reporting.NO_HISTORY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from replica_access.cli.terminal import escaped, plain
 from replica_access.errors import Error, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
-    from replica_access.findings import Audit
-    from replica_access.reporting import Difference, Kept, Since, Written
+    from replica_access.reporting import Difference, Kept, Report, Since, Written
     from replica_access.several import Audited
 
 FORMATS = ("table", "json", "csv", "sarif", "junit", "html")
@@ -41,11 +41,12 @@ class Wanted:
         return frozenset({self.printed, *(name for name, _ in self.files)})
 
 
-def wanted(call: Context, asked: Sequence[str], out: Path | None) -> Wanted:
+def wanted(call: Context, asked: Sequence[str], out: Path | None, history: str | None) -> Wanted:
     """Return which reports go where.
 
     :param asked: each a format, or ``FORMAT=FILE``.
     :param out: the file for the one that has none.
+    :param history: where runs are recorded; ``None``: beside each spec.
     :raises UsageError: that makes no sense, or a file cannot be there; before an audit takes its time.
     """
     files: list[tuple[str, Path]] = []
@@ -68,10 +69,29 @@ def wanted(call: Context, asked: Sequence[str], out: Path | None) -> Wanted:
         files.append((printed.pop(), out))
     if call.as_json and printed and printed[0] != "json":
         raise UsageError("--format json and --report contradict each other.", "Say --report FORMAT=FILE.")
-    for _, path in files:
+    _require_places(call, [path for _, path in files], history)
+    return Wanted(printed[0] if printed else "json" if call.as_json else "table", tuple(files))
+
+
+def _require_places(call: Context, paths: Sequence[Path], history: str | None) -> None:
+    if not paths:
+        return
+    from replica_access.reporting import beside
+
+    histories = [history] if history is not None else list(map(beside, call.specs.paths))
+    ours = {os.path.realpath(path) for path in (*call.specs.paths, *histories)}
+    taken: set[str] = set()
+    for path in paths:
         if not path.parent.is_dir():
             raise UsageError(f"{path} cannot be written: there is no directory {path.parent}.", "Make it first.")
-    return Wanted(printed[0] if printed else "json" if call.as_json else "table", tuple(files))
+        if path.is_dir():
+            raise UsageError(f"{path} cannot be written: it is a directory.", "Name a file in it.")
+        place = os.path.realpath(path)
+        if place in ours:
+            raise UsageError(f"A report would overwrite {path}: the spec, or its history.", "Name another file.")
+        if place in taken and not path.is_char_device():
+            raise UsageError(f"Two reports would both be {path}.", "Name another file for one of them.")
+        taken.add(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +122,8 @@ def of_one(call: Context, audited: Audited) -> Result:
 
     report, found = audited.report, audited.kept
     return Result(
-        partial(table, call, report.audit, found),
-        partial(document, report.audit, found),
+        partial(table, call, report, found),
+        partial(document, report, found),
         partial(reporting.rendered, report),
     )
 
@@ -128,29 +148,30 @@ def deliver(call: Context, what: Result, reports: Wanted) -> list[Error]:
     return failed
 
 
-def document(audit: Audit, found: Kept) -> dict[str, Any]:
+def document(report: Report, found: Kept) -> dict[str, Any]:
     """Return the JSON document: the audit, and what the history knows of it."""
-    return {**audited_document(audit, found), "history": history_document(found)}
+    return {**audited_document(report, found), "history": history_document(found)}
 
 
-def audited_document(audit: Audit, found: Kept) -> dict[str, Any]:
+def audited_document(report: Report, found: Kept) -> dict[str, Any]:
     """Return the JSON of an audit; each finding says whether it is new, where that is known."""
     from replica_access.cli import documents
 
-    audited = documents.audit_document(audit)
+    audited = documents.audit_document(report.audit)
     if found.since is not None:
-        for finding, each in zip(audited["findings"], audit.findings, strict=True):
+        for finding, each in zip(audited["findings"], report.audit.findings, strict=True):
             finding["new"] = each.key in found.since.new
-    return audited
+    return {**audited, "left_out": report.left_out}
 
 
-def table(call: Context, audit: Audit, found: Kept) -> Iterable[str]:
+def table(call: Context, report: Report, found: Kept) -> Iterable[str]:
     """Yield an audit for people; nothing where nobody wants to hear that nothing was found."""
     from replica_access.cli.audit_report import lines
 
+    audit = report.audit
     if call.quiet and not audit.findings and not audit.not_checked:
         return
-    yield from lines(audit, with_evidence=not call.quiet)
+    yield from lines(audit, with_evidence=not call.quiet, left_out=0 if call.quiet else report.left_out)
     if found.since is not None and not call.quiet:
         yield since(found.since, "replica-access audit diff")
     if found.run is not None and call.verbose:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from replica_access.cli.terminal import escaped
+from replica_access.cli.terminal import TYPED, escaped
 from replica_access.findings import Audit, Finding, RuleSummary
 
 COLOURS = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
-def lines(audit: Audit, *, with_evidence: bool) -> Iterator[str]:
+def lines(audit: Audit, *, with_evidence: bool, left_out: int = 0) -> Iterator[str]:
     """Yield the audit, and in the end what it comes to.
 
     :param with_evidence: say what was seen, beside what to do.
+    :param left_out: how many findings are not told, because they are known.
     """
     yield from parts(audit, with_evidence=with_evidence)
-    yield _summary(audit)
+    yield _summary(audit, left_out)
 
 
 def parts(audit: Audit, *, with_evidence: bool) -> Iterator[str]:
@@ -49,7 +50,7 @@ def _finding(finding: Finding, *, with_evidence: bool) -> Iterator[str]:
     if with_evidence and finding.evidence:
         yield f"        {escaped(finding.evidence)}"
     for line in finding.remedy.splitlines():
-        yield f"        [cyan]{escaped(line)}[/]"
+        yield f"        [{TYPED}]{escaped(line)}[/]"
 
 
 def counted(audit: Audit) -> str:
@@ -57,11 +58,21 @@ def counted(audit: Audit) -> str:
     return ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in audit.summary.items() if number)
 
 
-def _summary(audit: Audit) -> str:
+def _summary(audit: Audit, left_out: int) -> str:
     found = counted(audit)
+    stands = stands_still(left_out)
     if not audit.findings and not audit.not_checked:
-        return "[green]✓[/] Nothing was found" + (f": {found}." if found else ".")
-    return f"Found: {found}."
+        nothing = "Nothing new was found" if left_out else "Nothing was found"
+        return f"[green]✓[/] {nothing}" + (f": {found}." if found else ".") + stands
+    return f"Found: {found}.{stands}"
+
+
+def stands_still(left_out: int) -> str:
+    """Return the sentence on what is left out; empty where nothing is."""
+    if not left_out:
+        return ""
+    them = "1 known finding stands" if left_out == 1 else f"{left_out:,} known findings stand"
+    return f" {them}: without --new-only, {'it is' if left_out == 1 else 'they are'} shown."
 
 
 def rule_lines(rules: Iterable[RuleSummary]) -> Iterator[str]:

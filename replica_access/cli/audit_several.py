@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from replica_access.cli.audit_out import Result, audited_document, history_document, since
-from replica_access.cli.audit_report import counted, parts
+from replica_access.cli.audit_report import counted, parts, stands_still
 from replica_access.cli.context import Context
 from replica_access.cli.running import count
 from replica_access.cli.terminal import escaped
@@ -79,7 +79,7 @@ def table(call: Context, audited: Sequence[Audited]) -> Iterator[str]:
         yield "[bold]Specs[/]"
         yield from map(_outcome, shown)
         yield ""
-        yield _total(audited)
+        yield _total(audited, 0 if call.quiet else sum(each.report.left_out for each in audited))
 
 
 def _told(call: Context, each: Audited) -> Iterator[str]:
@@ -96,17 +96,18 @@ def _is_clean(audit: Audit) -> bool:
 
 
 def _outcome(each: Audited) -> str:
-    audit = each.report.audit
+    audit, left_out = each.report.audit, each.report.left_out
     mark = "[red]✗[/]" if audit.findings else "[yellow]?[/]" if audit.not_checked else "[green]✓[/]"
-    return f"  {mark} {escaped(each.name)}: {counted(audit) or 'nothing'}"
+    return f"  {mark} {escaped(each.name)}: {counted(audit) or ('nothing new' if left_out else 'nothing')}"
 
 
-def _total(audited: Sequence[Audited]) -> str:
+def _total(audited: Sequence[Audited], left_out: int) -> str:
     all_specs, found = count(len(audited), "spec"), counted(together(audited))
     unclean = sum(not _is_clean(each.report.audit) for each in audited)
     if not unclean:
-        return f"[green]✓[/] Nothing was found in {all_specs}" + (f": {found}." if found else ".")
-    return f"Found in {unclean} of {all_specs}: {found}."
+        nothing = "Nothing new was found" if left_out else "Nothing was found"
+        return f"[green]✓[/] {nothing} in {all_specs}" + (f": {found}." if found else ".") + stands_still(left_out)
+    return f"Found in {unclean} of {all_specs}: {found}.{stands_still(left_out)}"
 
 
 # --- for programs -----------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def document(audited: Sequence[Audited]) -> dict[str, Any]:
     """Return the JSON document: that of one audit, in which each entry names its spec, and beside it the specs."""
     from replica_access.findings import SEVERITIES
 
-    parts = [(each.name, audited_document(each.report.audit, each.kept)) for each in audited]
+    parts = [(each.name, audited_document(each.report, each.kept)) for each in audited]
 
     def listed(what: str) -> list[list[dict[str, Any]]]:
         return [[{"spec": name, **entry} for entry in part[what]] for name, part in parts]
@@ -126,6 +127,7 @@ def document(audited: Sequence[Audited]) -> dict[str, Any]:
         "accepted": list(chain.from_iterable(listed("accepted"))),
         "not_checked": list(chain.from_iterable(listed("not_checked"))),
         "summary": dict(together(audited).summary),
+        "left_out": sum(part["left_out"] for _, part in parts),
         "history": None,
         "specs": [
             {

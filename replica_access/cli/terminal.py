@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # rich takes longer to load than many a command to run: it is
     from rich.status import Status
 
 
+TYPED = "typed"
+"""The style of what is typed as it is printed: such a line is broken only where that changes nothing."""
+
+
 class Terminal:
     """Standard output for results, standard error for everything else; is the `Progress` of a workflow."""
 
@@ -56,11 +60,24 @@ class Terminal:
         if not self.out.is_terminal or len(text) <= room or "\n" in text.plain:
             self.out.print(text)
             return
+        if any(span.style == TYPED for span in text.spans):
+            self._print_typed(text.plain, room)
+            return
         indent = len(text.plain) - len(text.plain.lstrip(" ✓✗?+-…"))
         first, *others = text[indent:].wrap(self.out, room - indent)
         self.out.print(text[:indent] + first)
         for other in others:
             self.out.print(Text(" " * indent) + other)
+
+    def _print_typed(self, line: str, room: int) -> None:
+        from rich.text import Text
+
+        from replica_access.cli.folding import folded
+
+        text = line.lstrip(" ")
+        indent = line[: len(line) - len(text)]
+        for part in folded(text, room - len(indent)):
+            self.out.print(Text(indent + part, TYPED), soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Print a line of rich's markup on standard error."""
@@ -148,6 +165,7 @@ def _is_colourless(stream: TextIO) -> bool:
 
 def _console(is_terminal: bool, *, stderr: bool) -> Console:
     from rich.console import Console
+    from rich.theme import Theme
 
     # In a pipe lines are never wrapped or coloured: somebody greps them.
-    return Console(stderr=stderr, soft_wrap=not is_terminal, highlight=False, emoji=False)
+    return Console(stderr=stderr, soft_wrap=not is_terminal, highlight=False, emoji=False, theme=Theme({TYPED: "cyan"}))

@@ -9,7 +9,7 @@ import typer
 
 from replica_access.cli.context import Context
 from replica_access.cli.running import count, print_lines
-from replica_access.cli.terminal import escaped
+from replica_access.cli.terminal import TYPED, escaped
 from replica_access.errors import ProofFailed, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
@@ -196,7 +196,7 @@ def _missing(answer: Answer) -> Iterator[str]:
     for number, needed in enumerate(found.missing, 1):
         whose = f" for {shown(needed.reader)}" if needed.reader else ""
         yield escaped(f"  {number}. {needed.privilege} on {needed.object}{whose}")
-        yield escaped(f"     {legible(needed.fix)};")
+        yield f"     [{TYPED}]{escaped(legible(needed.fix))};[/]"
 
 
 def _ending(answer: Answer) -> Iterator[str]:
@@ -207,7 +207,7 @@ def _ending(answer: Answer) -> Iterator[str]:
     for number, cut in enumerate(found.cuts):
         yield ""
         yield escaped(_ending_title(cut) if number == 0 else "Or:")
-        yield from (escaped(f"  {line}") for line in _cut(cut))
+        yield from (f"  [{TYPED}]{escaped(line)}[/]" for line in _cut(cut))
 
 
 def _ending_title(cut: Cut) -> str:

@@ -75,8 +75,13 @@ def shop_runs(shop: Shop) -> list[dict[str, object]]:
 def test_only_what_is_new_is_told_and_fails_the_run(audited: Shop) -> None:
     known = audited.run("audit", "--fail-on", "low")
     assert known.status == 3
-    nothing = audited.run("audit", "--fail-on", "low", "--new-only", "-q")
+    nothing = audited.run(
+        "audit", "--fail-on", "low", "--new-only", "-q", "--report", "sarif=a.sarif", "--report", "html=a.html"
+    )
     assert (nothing.status, nothing.out, nothing.err) == (0, "", "")
+    (state,) = json.loads((audited.run.directory / "a.sarif").read_text(encoding="utf-8"))["runs"]
+    assert {each["baselineState"] for each in state["results"]} == {"unchanged"}, "no code host takes it for mended"
+    assert "bi has expired" in (audited.run.directory / "a.html").read_text(encoding="utf-8")
     audited.sql("GRANT readers TO bi WITH ADMIN OPTION")
     new = audited.run("--format", "json", "audit", "--fail-on", "low", "--new-only")
     assert new.status == 3

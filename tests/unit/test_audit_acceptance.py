@@ -83,3 +83,9 @@ def test_what_is_wrong_with_an_entry_is_said_with_its_place(entry: str, said: st
     with pytest.raises(SpecError) as caught:
         parse(SPEC + "[[accepted]]\n" + entry, "spec.toml")
     assert said in caught.value.what
+
+
+def test_what_was_not_looked_at_is_told_in_one_order_whichever_thread_was_first() -> None:
+    spec = spec_with(rule='"login-*"')
+    missed = (NotChecked("primary", "down"), NotChecked("AWS", "denied"), NotChecked("AWS", "denied"))
+    assert judge(Facts(spec, TODAY, not_checked=missed)) == judge(Facts(spec, TODAY, not_checked=missed[::-1]))

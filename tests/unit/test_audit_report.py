@@ -56,6 +56,11 @@ def test_nothing_found_is_said() -> None:
     assert [plain(line) for line in lines(Audit(), with_evidence=True)] == ["✓ Nothing was found."]
 
 
+def test_known_findings_that_are_left_out_are_not_passed_over() -> None:
+    (line,) = lines(Audit(), with_evidence=True, left_out=6)
+    assert plain(line).startswith("✓ Nothing new was found. 6 known findings stand: ")
+
+
 def test_every_rule_is_listed_within_a_hundred_columns_and_has_a_family_of_its_module() -> None:
     listed = [plain(line) for line in rule_lines(RULES)]
     assert all(any(line.startswith(f"  {rule.id} ") and rule.reason in line for line in listed) for rule in RULES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import merge
 
@@ -39,6 +39,7 @@ class Report:
     :param run: the number and the hash by which the history knows it; ``None`` where it was not recorded.
     :param since: the run before; ``None`` where there is none.
     :param access: who holds what, as far as a report shows it.
+    :param whole: the audit with the findings that `audit` leaves out because they are known; ``None``: it has all.
     """
 
     audit: Audit
@@ -51,6 +52,16 @@ class Report:
     run: tuple[int, str] | None = None
     since: Since | None = None
     access: Matrix = NOBODY
+    whole: Audit | None = None
+
+    @property
+    def left_out(self) -> int:
+        """How many findings are left out, because the run before has them."""
+        return len((self.whole or self.audit).findings) - len(self.audit.findings)
+
+    def with_all(self) -> Report:
+        """Return the report with the findings that are left out."""
+        return self if self.whole is None else replace(self, audit=self.whole, whole=None)
 
     @cached_property
     def all_rules(self) -> tuple[RuleSummary, ...]:

@@ -46,12 +46,13 @@ def _statement(change: Change) -> str:
 def _blocked(facts: Facts) -> Iterator[Hit]:
     for blocked in facts.plan.blocked if facts.plan is not None else ():
         if facts.primary is not None:
+            database = None if blocked.database is None else shown(blocked.database)
             yield Hit(
                 server=legible(facts.primary.name),
-                database=None if blocked.database is None else shown(blocked.database),
+                database=database,
                 subject=blocked.object,
                 object="",
-                message=f"{blocked.object}: {blocked.reason}.",
+                message=f"{blocked.object.removeprefix(f'{database}: ')}: {blocked.reason}.",
                 remedy=blocked.remedy or f"-- {blocked.fix.removeprefix('-- ')}",
                 evidence=blocked.reason,
             )
@@ -85,10 +86,15 @@ def _unseen(facts: Facts) -> Iterator[Hit]:
                     database=shown(realm.rights.database),
                     subject="readers",
                     object=shown(schema),
-                    message=f"{len(names):,} relations in {shown(schema)} can be read by no reader: {listed}.",
-                    remedy=f"replica-access grant --yes{_place(realm.rights.database, schema)}",
+                    message=f"{_relations(len(names))} in {shown(schema)} can be read by no reader: {listed}.",
+                    remedy="# name it in an exclude of the spec, or, where readers are to read it:\n"
+                    f"replica-access grant --yes{_place(realm.rights.database, schema)}",
                     evidence="no reader holds SELECT, and nothing of it is in an exclude of the spec",
                 )
+
+
+def _relations(number: int) -> str:
+    return "1 relation" if number == 1 else f"{number:,} relations"
 
 
 def _is_excluded(realm: Realm, schema: str, name: str) -> bool:
