@@ -89,11 +89,11 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone
         around = pool.submit(unseen.attempt, "AWS around the servers", partial(hosting.surroundings, today))
         ages = pool.submit(password_age.ask, spec, hosting)
         login = None if alone else unseen.attempt("primary", hosting.primary)
-        primary = None
+        admin, primary = _admin(hosting), None
         if login is not None:
-            look = partial(_primary, spec, login, hosting.admin_name())
+            look = partial(_primary, spec, login, admin)
             primary = unseen.attempt(f"primary {legible(login.server)}", look)
-        beside = _Beside(login, primary.databases) if primary is not None else _Beside()
+        beside = _Beside(admin, login, primary.databases) if primary is not None else _Beside(admin)
         replicas = tuple(_replicas(spec, hosting, beside, unseen, progress))
         realms = primary.realms if primary is not None else ()
         if primary is None and replicas:
@@ -115,10 +115,22 @@ def look(spec: Spec, hosting: Hosting, progress: Progress, today: date, *, alone
     )
 
 
+def _admin(hosting: Hosting) -> str | None:
+    """Return the name of the admin, where AWS tells: where it does not, that is told of AWS as a whole."""
+    try:
+        return hosting.admin_name()
+    except Error:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What a replica is held against: nothing, where the primary could not be asked."""
+    """What a replica is held against: nothing, where the primary could not be asked.
 
+    :param admin: the name of whoever it is judged for, where that is known.
+    """
+
+    admin: str | None
     primary: Login | None = None
     databases: tuple[str, ...] = ()
 
@@ -185,7 +197,7 @@ def _replicas(
         if (found := unseen.attempt(f"replica {legible(name)}", look)) is not None:
             server, missed = found
             unseen.found += missed
-            yield replace(server, cluster=for_the_admin(server.cluster, _readers(spec))), login
+            yield replace(server, cluster=for_the_admin(server.cluster, _readers(spec), beside.admin)), login
 
 
 def _readers(spec: Spec) -> tuple[str, ...]:

@@ -111,7 +111,10 @@ def _undeclared(facts: Facts) -> Iterator[Hit]:
         if open_to:
             shown_databases = ", ".join(shown(name) for name in open_to[:4]) + (" …" if len(open_to) > 4 else "")
             shut_out = f"ALTER ROLE {identifier(role.name)} NOLOGIN;"
-            remedy = f"-- where nobody needs it; otherwise accept it in the spec\n{shut_out}"
+            remedy = (
+                f"-- where nobody needs it; otherwise accept it in the spec. One that a run has made and that has left"
+                f" the spec goes by: replica-access user drop {_word(role)} --yes\n{shut_out}"
+            )
             message = "may log in, to the replica too, and is not declared."
             yield _about(server, role)("LOGIN", message, remedy, f"it may connect to {shown_databases}")
 
