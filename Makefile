@@ -6,22 +6,29 @@ READY := .venv/.ready
 # Bytecode is kept, whatever the environment says: some hundred processes import the same modules.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-slow test-thorough check bench help-text clean
+.PHONY: demo test test-slow test-thorough check lint types unit bench help-text clean
 
 # The main job on a sandbox, in about half a minute.
 demo: $(READY)
 	@$(BIN)/replica-access demo
 
-# All that a fresh machine can run. Much of it waits, so that there are more workers than cores; the files go out in their
-# order, since those with the fewest tests are not the shortest.
+# All that a fresh machine can run. Much of it waits, so that there are more workers than cores; the files go out in the
+# order of tests/conftest.py, since those with the fewest tests are not the shortest.
 test: $(READY) check
 	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow" -n 4 --dist loadfile --no-loadscope-reorder
 
-# Lint, types and the tests without I/O.
+# Lint, types and the tests without I/O, side by side.
 check: $(READY)
+	@$(MAKE) --no-print-directory --jobs=2 types lint unit
+
+lint:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types:
 	$(BIN)/mypy
+
+unit:
 	$(BIN)/python -m pytest -q tests/unit
 
 # The proofs that take long.

@@ -1,14 +1,50 @@
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 
 from replica_access.sandbox.binaries import find_installations
 from tests import ram_disk
+from tests.cli.nursery import Nursery, opened
+
+# Where whole files are shared out among workers, those that take longest go first, lest one is left over at the end.
+LONGEST = (
+    "tests/postgres/test_properties.py",
+    "tests/e2e/test_killed.py",
+    "tests/aws/test_removal.py",
+    "tests/postgres/test_effective_access.py",
+    "tests/postgres/test_taking_away.py",
+    "tests/postgres/test_scenario.py",
+    "tests/aws/test_errors.py",
+    "tests/e2e/test_life.py",
+    "tests/postgres/test_prove.py",
+)
 
 
 def pytest_configure() -> None:
     ram_disk.use()
+    gc.set_threshold(100_000)  # a worker imports and keeps a lot
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return "PostgreSQL: " + ", ".join(str(installation) for installation in find_installations())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """All that was imported stays: let no collection of garbage go through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    with opened() as nursery:
+        yield nursery

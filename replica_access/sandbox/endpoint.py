@@ -8,6 +8,7 @@ or its directory is gone. Then it ends the servers and deletes what it made.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -107,6 +108,7 @@ def serve(options: Options, pipe: TextIO) -> None:
     told_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: told_to_stop.set())
+    gc.disable()  # moto's models stay: to look for garbage in them, now or later, takes longer than most requests
     try:
         place = site.prepare(
             sandbox.instances_directory(options.directory),
@@ -117,6 +119,8 @@ def serve(options: Options, pipe: TextIO) -> None:
         with ThreadPoolExecutor(max_workers=1) as beside:
             primary = beside.submit(make_primary, place, options, password := secrets.token_urlsafe(24))
             set_up(place, password, primary)
+        gc.freeze()
+        gc.enable()
         with answering(place) as whereabouts:
             sandbox.write_state(options.directory, sandbox.read_state(options.directory) | whereabouts)
             report(pipe, {"ready": True})

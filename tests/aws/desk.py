@@ -10,7 +10,7 @@ import pytest
 
 from replica_access.sandbox import control, lifecycle
 from replica_access.sandbox.faults import Faults
-from tests.cli.nursery import Nursery, opened
+from tests.cli.nursery import Nursery
 from tests.cli.program import Program, Ran
 from tests.sandbox_fixtures import Sandbox
 
@@ -46,12 +46,6 @@ class Desk:
             return self.program(*arguments, **environment)
         with control.faults(self.sandbox.status.directory, replace(faults, by=OURS)):
             return self.program(*arguments, **environment)
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with opened() as nursery:
-        yield nursery
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from replica_access.aws import ownership
 
-from .desk import SPEC, Desk, assert_told, desk, nursery
+from .desk import SPEC, Desk, assert_told, desk
 
-__all__ = ["desk", "nursery"]
+__all__ = ["desk"]
 
 
 def declare(desk: Desk, line: str) -> str:

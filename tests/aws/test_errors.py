@@ -15,10 +15,10 @@ import pytest
 
 from replica_access.sandbox.faults import Faults, LostAnswer, NextError, Turn
 
-from .desk import Desk, assert_told, desk, nursery
+from .desk import Desk, assert_told, desk
 from .stage import remove
 
-__all__ = ["desk", "nursery"]
+__all__ = ["desk"]
 
 CREATE = "rds:CreateDBInstanceReadReplica"
 # --- the errors of the call that makes the replica -------------------------------------------------------------------

@@ -14,10 +14,10 @@ import pytest
 from replica_access.sandbox.faults import Faults
 from tests.sandbox_fixtures import Sandbox
 
-from .desk import SPEC, Desk, assert_told, desk, nursery
+from .desk import SPEC, Desk, assert_told, desk
 from .stage import private_primary
 
-__all__ = ["desk", "nursery"]
+__all__ = ["desk"]
 
 Broken = Callable[[Sandbox], AbstractContextManager[str]]
 """Breaks something for the length of the block; yields the id of what is broken."""

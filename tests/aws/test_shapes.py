@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from .desk import SPEC, Desk, assert_told, desk, nursery
+from .desk import SPEC, Desk, assert_told, desk
 from .stage import remove, state
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["desk", "nursery"]
+__all__ = ["desk"]
 
 
 def declare(desk: Desk, name: str, source: str = "") -> str:

@@ -14,9 +14,9 @@ from replica_access.sandbox.record import RecordedCall
 from tests.e2e.iam import asked_by, refused
 from tests.sandbox_fixtures import PATIENCE
 
-from .desk import SPEC, Desk, assert_told, desk, nursery
+from .desk import SPEC, Desk, assert_told, desk
 
-__all__ = ["desk", "nursery"]
+__all__ = ["desk"]
 
 ELSEWHERE = "ap-southeast-4"
 

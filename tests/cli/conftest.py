@@ -20,7 +20,7 @@ from replica_access.sandbox.certificates import ServerCertificate, create_author
 from replica_access.sandbox.server import PostgresServer
 from tests.cheap_logins import make_logins_cheap
 from tests.cli.catalogs import facts
-from tests.cli.nursery import Nursery, opened
+from tests.cli.nursery import Nursery
 from tests.cli.program import Program
 
 MASTER = "master"
@@ -159,12 +159,6 @@ databases = {databases}
                 with self.session(str(database)) as there:
                     there.execute(sql.SQL("DROP OWNED BY {}").format(names))
             session.execute(sql.SQL("DROP ROLE {}").format(names))
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with opened() as nursery:
-        yield nursery
 
 
 @pytest.fixture

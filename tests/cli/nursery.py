@@ -22,10 +22,17 @@ from pathlib import Path
 from typing import IO
 
 PRELOADED = (
+    "replica_access.audit.history_store",
+    "replica_access.auditing",
     "replica_access.cli.access",
     "replica_access.cli.app",
+    "replica_access.cli.audit",
+    "replica_access.cli.audit_report",
     "replica_access.cli.news",
     "replica_access.cli.render",
+    "replica_access.cli.why",
+    "replica_access.explaining",
+    "replica_access.reporting",
     "replica_access.workflow",
     "replica_access.starter",
     "replica_access.spec_edit",

@@ -18,7 +18,7 @@ from replica_access.sandbox import lifecycle
 from replica_access.sandbox.binaries import find_installation
 from tests.aws.stage import remove
 from tests.cli.catalogs import facts
-from tests.cli.nursery import Nursery, opened
+from tests.cli.nursery import Nursery
 from tests.cli.program import Program
 from tests.e2e.wire import Wire, wire_to
 from tests.sandbox_fixtures import Sandbox, running_sandbox
@@ -122,12 +122,6 @@ class Account:
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running_sandbox(tmp_path_factory.mktemp("e2e") / "sandbox") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with opened() as nursery:
-        yield nursery
 
 
 @pytest.fixture(scope="session")
