@@ -116,7 +116,7 @@ def test_what_the_spec_names_and_nobody_will_get(world: World) -> None:
     assert ("lack-unseen", "readers", "vault") not in found  # somebody has said that nobody should
     world.primary.psql(found[future].remedy, dbname=world.database)
     world.sabotage("CREATE SCHEMA coming")
-    granted = world.run(*shlex.split(found[unseen].remedy)[1:], **replaced)
+    granted = world.run(*shlex.split(found[unseen].remedy, comments=True)[1:], **replaced)
     assert granted.returncode == 0, granted
     spec = parse((world.directory / "replica-access.toml").read_text(encoding="utf-8"))
     left = {key(each) for each in audit(world, spec).findings}
