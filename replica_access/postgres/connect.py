@@ -139,7 +139,10 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"password authentication failed|no password supplied|SCRAM exchange",
-        "Check the user and where its password comes from: admin_secret, PGPASSWORD or the pgpass file.",
+        (
+            "Check the user and where its password comes from: admin_secret, PGPASSWORD or the pgpass file. "
+            "`replica-access user rotate` gives a user of the spec another one."
+        ),
     ),
     (
         r"PAM authentication failed",

@@ -151,6 +151,8 @@ def test_a_run_that_was_killed_in_between_is_finished_by_the_same_command(grante
     stored = kept(granted)
     assert lets_in(granted, former)
     assert not lets_in(granted, stored)
+    verified = granted.run("verify")
+    assert (verified.status, "`replica-access user rotate`" in verified.out) == (3, True), verified
     assert granted.run("user", "rotate", "bi", "--yes").status == 0
     assert kept(granted) not in {former, stored}
     assert lets_in(granted, kept(granted))
