@@ -37,7 +37,8 @@ test-slow: $(READY)
 
 # Thousands of random worlds and specs on every server, other ones each time; for a night.
 test-thorough: $(READY)
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/postgres/test_properties.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/postgres/test_properties.py \
+	  tests/postgres/test_effective_access.py tests/postgres/test_cuts.py
 
 # Figures, as ratios within one run.
 bench: $(READY)

@@ -2,27 +2,30 @@
 
 Each way needs a membership or a grant taken away; one statement may end several ways. What is looked for is a smallest
 set that hits every way: found by trying, with bounds, and proved smallest unless that takes too long (`Cut.smallest`).
+
+What CASCADE takes depends on what has gone before. So two questions are asked: with how few it could do if CASCADE took
+all that it ever could, and with how few it does if each statement took what it takes alone. Where the first answer does
+it, that is it; what lies between the two is tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, islice
 
 from replica_access.audit.effective import Access
-from replica_access.audit.paths import Path, PathFinder, Paths, Step
-from replica_access.audit.sql import identifier
-from replica_access.catalog import Entry
+from replica_access.audit.paths import Path, PathFinder, Paths
+from replica_access.audit.revoking import BOOTSTRAP_SUPERUSER, Attribute, Given, Sheets, Taking, Unit
+from replica_access.catalog import Entry, Membership
 from replica_access.model import PUBLIC, Oid
-from replica_access.names import shown
-from replica_access.rights import RELATIONS, Kind, Objects, Rights
+from replica_access.rights import Objects
 
 PATIENCE = 20_000
 """Sets that are tried before the best one so far is good enough."""
 
-_BOOTSTRAP_SUPERUSER = 10
-_OPTIONS_SINCE = 160000
+_ATTEMPTS = 500
+"""Sets that are carried out in thought, where bounds do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,19 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class _Removal:
-    """Something that can be taken away.
+    """Something that can be taken away: all memberships by which one is in another, or what one statement takes.
 
-    :param cost: in statements.
     :param hits: the ways that it ends, by number.
-    :param takes: how many entries of an ACL go.
+    :param takes: how many entries of ACLs go.
     """
 
-    what: Step | tuple[Objects, Entry] | Oid | str
-    cost: int
+    units: tuple[Unit, ...]
     hits: frozenset[int]
     takes: int = 1
+
+    @property
+    def cost(self) -> int:
+        return len(self.units)
 
 
 def cuts(access: Access, paths: Paths, objects: Objects, name: str) -> tuple[Cut, ...]:
@@ -62,16 +67,19 @@ def cuts(access: Access, paths: Paths, objects: Objects, name: str) -> tuple[Cut
 
     :param objects: what was asked about, and `name` the one of them; of a column without its relation.
     """
-    removals = _removals(access, paths.found)
-    hit = frozenset(chain.from_iterable(removal.hits for removal in removals))
-    if not paths.found or len(hit) < len(paths.found):
+    if not paths.found:
         return ()
-    found: dict[tuple[str, ...], Cut] = {}
-    for rank in (_at_the_object, _at_the_role):
-        chosen, smallest = _fewest(removals, len(paths.found), rank)
-        cut = _written(access, chosen, objects, name)
-        found.setdefault(cut.statements, replace(cut, smallest=smallest and paths.complete))
-    return tuple(found.values())
+    sheets = Sheets.about(access, objects, name)
+    units = tuple(_units(sheets, paths.found))
+    found = [_fewest_for(sheets, units, paths.found, rank) for rank in (_at_the_object, _at_the_role)]
+    shortest = min((len(units) for units, _, _ in found if units), default=0)
+    cut: dict[tuple[str, ...], Cut] = {}
+    for chosen, taking, smallest in found:
+        if taking is not None and len(chosen) == shortest:
+            statements = tuple(taking.statements)
+            effects = tuple(dict.fromkeys(taking.effects))
+            cut.setdefault(statements, Cut(statements, effects, smallest and paths.complete))
+    return tuple(cut.values())
 
 
 def ending(access: Access, role: Oid, objects: Objects, names: Sequence[str], privilege: str) -> str:
@@ -86,100 +94,158 @@ def ending(access: Access, role: Oid, objects: Objects, names: Sequence[str], pr
     return "\n".join(f"{statement};" for cut in chain.from_iterable(found) for statement in cut.statements)
 
 
-def _at_the_object(removal: _Removal) -> int:
-    """The less others lose by it, the better."""
-    if not isinstance(removal.what, tuple):
-        return 9
-    return min(8, removal.takes + (removal.what[1].grantee == PUBLIC))
-
-
-def _at_the_role(removal: _Removal) -> int:
-    return 0 if isinstance(removal.what, Step) else 1 + _at_the_object(removal)
-
-
 # --- what can be taken away ------------------------------------------------------------------------------------------
 
 
-def _removals(access: Access, paths: Sequence[Path]) -> tuple[_Removal, ...]:
-    rights = access.rights
-    found: list[_Removal] = []
-    steps = dict.fromkeys(step for path in paths for step in path.steps if step.memberships)
-    for step in steps:
-        hits = frozenset(number for number, path in enumerate(paths) if step in path.steps)
-        found.append(_Removal(step, len(_memberships(rights, step)), hits))
-    entries = (each for path in paths if path.entry is not None for each in _lineage(path.on, path.entry))
-    for on, entry in dict.fromkeys(entries):
-        if not _can_revoke(rights, on, entry):
-            continue
-        gone = _gone(access, on, entry)
-        hits = frozenset(n for n, path in enumerate(paths) if _goes(path, on, gone, entry))
-        found.append(_Removal((on, entry), 1, hits, len(gone)))
-    for role in dict.fromkeys(path.role for path in paths if path.source == "superuser"):
-        if role != _BOOTSTRAP_SUPERUSER:
-            of_role = (n for n, path in enumerate(paths) if path.source == "superuser" and path.role == role)
-            found.append(_Removal(role, 1, frozenset(of_role)))
-    by_setting = frozenset(n for n, path in enumerate(paths) if path.source == "lo_compat_privileges")
-    if by_setting:
-        found.append(_Removal("ALTER SYSTEM SET lo_compat_privileges TO off", 1, by_setting))
-    return tuple(found)
+def _units(sheets: Sheets, paths: Sequence[Path]) -> Iterator[Unit]:
+    """Yield, each once, what may matter: of memberships and grants those too that others depend on."""
+    memberships = sheets.access.rights.memberships
+    used = [m for path in paths for step in path.steps for m in step.memberships]
+    todo, seen = list(dict.fromkeys(used)), set[Membership]()
+    while todo:
+        if (here := todo.pop(0)) not in seen:
+            seen.add(here)
+            yield here
+            todo += (m for m in memberships if m.admin and (m.role, m.member) == (here.role, here.grantor))
+    given = dict.fromkeys(
+        each for path in paths if path.entry is not None for each in _lineage(sheets, int(path.of_relation), path.entry)
+    )
+    yield from given
+    roles = dict.fromkeys(path.role for path in paths if path.source == "superuser")
+    grantors = dict.fromkeys(each.entry.grantor for each in given)
+    known = sheets.access.rights.roles
+    for role in (*roles, *(g for g in grantors if g not in roles and g in known and known[g].superuser)):
+        if role != BOOTSTRAP_SUPERUSER:
+            yield Attribute(role)
+    if any(path.source == "lo_compat_privileges" for path in paths):
+        yield "ALTER SYSTEM SET lo_compat_privileges TO off"
 
 
-def _lineage(on: Objects, entry: Entry) -> Iterator[tuple[Objects, Entry]]:
-    """Yield an entry, and those that let its grantor grant it, up to the owner's."""
+def _lineage(sheets: Sheets, sheet: int, entry: Entry) -> Iterator[Given]:
+    """Yield an entry, and those that let its grantor grant it, up to the owner's.
+
+    What is revoked on a relation is revoked on its columns too: so those of the same two on the relation count as well.
+    """
     found, todo = set[Entry](), [entry]
+    on = sheets.all[sheet]
     while todo:
         here = todo.pop(0)
         if here in found:
             continue
         found.add(here)
-        yield on, here
+        yield Given(sheet, here)
+        if on.kind == "column" and sheet == 0:
+            same = (here.grantee, here.grantor, here.privilege)
+            for relation in sheets.beside:
+                yield from (Given(1, e) for e in relation.entries if (e.grantee, e.grantor, e.privilege) == same)
         if here.grantor != on.owner:
             todo += (
                 e for e in on.entries if e.grantee == here.grantor and e.privilege == here.privilege and e.grantable
             )
 
 
-def _can_revoke(rights: Rights, on: Objects, entry: Entry) -> bool:
-    """Whether somebody can act as the grantor (acl.c: select_best_grantor).
+def _removals(sheets: Sheets, units: Sequence[Unit], paths: Sequence[Path], *, hopeful: bool) -> Iterator[_Removal]:
+    """Yield what ends any way by itself, and the memberships that end one together."""
+    together = dict.fromkeys(tuple(m for m in step.memberships) for path in paths for step in path.steps)
+    setting = [tuple(m for m in several if m.set_role) for several in together]
+    for several in dict.fromkeys([*((unit,) for unit in units), *together, *setting]):
+        taking = Taking(sheets, hopeful=hopeful)
+        if not several or not all(taking.take(unit) for unit in _deepest_first(sheets, several)):
+            continue
+        hits = frozenset(number for number, path in enumerate(paths) if taking.ended(path))
+        if hits:
+            needed = several if len(several) == 1 else tuple(_needed(sheets, several, hopeful=hopeful))
+            takes = sum(len(each.entries) for each in sheets.all) - sum(map(len, taking.left))
+            yield _Removal(needed, hits, takes)
 
-    A superuser acts as the owner, whatever it granted before it was one; others as themselves with a grant option.
+
+def _needed(sheets: Sheets, several: Sequence[Unit], *, hopeful: bool) -> Iterator[Unit]:
+    """Yield those of some memberships that do not go with others of them, or by the same statement."""
+    taking = Taking(sheets, hopeful=hopeful)
+    for unit in _deepest_first(sheets, several):
+        before = len(taking.statements)
+        taking.take(unit)
+        if len(taking.statements) > before:
+            yield unit
+
+
+def _deepest_first(sheets: Sheets, units: Sequence[Unit]) -> list[Unit]:
+    """Return memberships that take others with them before those, and entries of ACLs after what depends on them.
+
+    A grant option on a relation lets one act on its columns, so that goes after those.
     """
-    if entry.grantor == on.owner:
-        return True
-    grantor = rights.roles.get(entry.grantor)
-    passing = {e.grantee for e in on.entries if e.grantable and e.privilege == entry.privilege}
-    return grantor is not None and not grantor.superuser and entry.grantor in passing
+
+    def depth(unit: Unit) -> tuple[int, int]:
+        taking = Taking(sheets)
+        taking.take(unit)
+        match unit:
+            case Membership():
+                return 2, -len(taking.gone)
+            case Given():
+                return min(unit.sheet, 1), -sum(map(len, taking.left))
+            case _:
+                return 3, 0
+
+    return sorted(units, key=depth)
 
 
-def _gone(access: Access, on: Objects, entry: Entry) -> frozenset[Entry]:
-    """Return what REVOKE … CASCADE takes away with `entry` (acl.c: recursive_revoke)."""
-    return frozenset(on.entries) - frozenset(_left(access, on, on.entries, entry))
-
-
-def _left(access: Access, on: Objects, entries: Iterable[Entry], entry: Entry) -> tuple[Entry, ...]:
-    """Return what is left of `entries`: what the grantor may still pass on, as a member of somebody, stays."""
-    left = [
-        e for e in entries if (e.grantee, e.grantor, e.privilege) != (entry.grantee, entry.grantor, entry.privilege)
-    ]
-    while True:
-        passing = {e.grantee for e in left if e.grantable and e.privilege == entry.privilege} | {on.owner}
-        stays = [
-            e for e in left if e.privilege != entry.privilege or not access.has_rights_of(e.grantor).isdisjoint(passing)
-        ]
-        if len(stays) == len(left):
-            return tuple(left)
-        left = stays
-
-
-def _goes(path: Path, on: Objects, gone: frozenset[Entry], entry: Entry) -> bool:
-    """Whether revoking `entry` ends `path`; what is revoked on a relation is revoked on its columns too."""
-    if path.entry is None or path.on == on:
-        return path.entry in gone
-    of_column = on.kind in RELATIONS and path.on.kind == "column"
-    return of_column and (path.entry.grantee, path.entry.grantor) == (entry.grantee, entry.grantor)
+def _carried_out(sheets: Sheets, units: Sequence[Unit], paths: Sequence[Path]) -> Taking | None:
+    """Return `units` taken away, where that ends all of `paths`: grants before roles, or the other way round."""
+    ordered = _deepest_first(sheets, units)
+    given = [unit for unit in ordered if isinstance(unit, Given)]
+    rest = [unit for unit in ordered if not isinstance(unit, Given)]
+    for order in ([*given, *rest], [*reversed(rest), *given]) if given and rest else (ordered,):
+        taking = Taking(sheets)
+        if all(taking.take(unit) for unit in order) and all(map(taking.ended, paths)):
+            return taking
+    return None
 
 
 # --- the fewest ------------------------------------------------------------------------------------------------------
+
+
+def _at_the_object(removal: _Removal) -> int:
+    """The less others lose by it, the better."""
+    match removal.units[0]:
+        case Given() as given:
+            return min(8, removal.takes + (given.entry.grantee == PUBLIC))
+        case _:
+            return 9
+
+
+def _at_the_role(removal: _Removal) -> int:
+    return 0 if isinstance(removal.units[0], Membership) else 1 + _at_the_object(removal)
+
+
+def _fewest_for(
+    sheets: Sheets, units: tuple[Unit, ...], paths: Sequence[Path], rank: Callable[[_Removal], int]
+) -> tuple[tuple[Unit, ...], Taking | None, bool]:
+    """Return what to take away, how that is done, and whether it is proved that less would not do."""
+    hopes = tuple(_removals(sheets, units, paths, hopeful=True))
+    if not _covers(hopes, paths):
+        return (), None, True
+    hoped, proved = _fewest(hopes, len(paths), rank)
+    wanted = tuple(dict.fromkeys(chain.from_iterable(removal.units for removal in hoped)))
+    if (taking := _carried_out(sheets, wanted, paths)) is not None:
+        return wanted, taking, proved
+    safe = tuple(_removals(sheets, units, paths, hopeful=False))
+    best: tuple[Unit, ...] = ()
+    if _covers(safe, paths):
+        chosen, _ = _fewest(safe, len(paths), rank)
+        best = tuple(dict.fromkeys(chain.from_iterable(removal.units for removal in chosen)))
+    most = len(best) or len(wanted) + 3
+    sets = chain.from_iterable(combinations(units, size) for size in range(len(wanted), most))
+    tried = 0
+    for some in islice(sets, _ATTEMPTS):
+        tried += 1
+        if (taking := _carried_out(sheets, some, paths)) is not None:
+            return some, taking, proved and tried < _ATTEMPTS
+    taking = _carried_out(sheets, best, paths) if best else None
+    return best, taking, proved and tried < _ATTEMPTS
+
+
+def _covers(removals: Sequence[_Removal], paths: Sequence[Path]) -> bool:
+    return len(frozenset(chain.from_iterable(removal.hits for removal in removals))) == len(paths)
 
 
 class _Search:
@@ -234,119 +300,3 @@ def _fewest(
     search = _Search(removals, [removal.cost * 1000 + rank(removal) for removal in removals], ways)
     smallest = search.run()
     return tuple(removals[r] for r in search.best), smallest
-
-
-# --- as SQL ----------------------------------------------------------------------------------------------------------
-
-_KEYWORDS: dict[Kind, str] = {
-    "database": "DATABASE", "tablespace": "TABLESPACE", "parameter": "PARAMETER", "schema": "SCHEMA",
-    "sequence": "SEQUENCE", "function": "ROUTINE", "procedure": "ROUTINE", "type": "TYPE", "domain": "TYPE",
-    "language": "LANGUAGE", "foreign data wrapper": "FOREIGN DATA WRAPPER", "foreign server": "FOREIGN SERVER",
-    "large object": "LARGE OBJECT",
-}  # fmt: skip
-
-
-def target(objects: Objects, name: str) -> str:
-    """Return how GRANT and REVOKE name one of `objects`.
-
-    >>> print(target(Objects("function", "app", 10, (), ()), "f(integer)"))
-    ROUTINE "app".f(integer)
-    """
-    if objects.kind == "column":
-        return f"TABLE {identifier(objects.schema, objects.relation)}"
-    keyword = _KEYWORDS.get(objects.kind, "TABLE")
-    match objects.kind:
-        case "function" | "procedure":
-            return f"{keyword} {identifier(objects.schema)}.{name}"
-        case "large object":
-            return f"{keyword} {name}"
-        case "parameter":
-            return f"{keyword} {'.'.join(map(identifier, name.split('.')))}"
-        case _:
-            return f"{keyword} {identifier(objects.schema, name) if objects.schema else identifier(name)}"
-
-
-def _written(access: Access, chosen: Sequence[_Removal], asked: Objects, name: str) -> Cut:
-    rights = access.rights
-    statements: list[str] = []
-    effects: list[str] = []
-    for on, entries in _by_acl(chosen):  # first: memberships decide what depends on what
-        of_relation = asked.kind == "column" and on.kind != "column"
-        written, others = _revokes(access, on, entries, asked.relation if of_relation else name)
-        statements += written
-        effects += others
-    for removal in chosen:
-        match removal.what:
-            case Step() as step:
-                statements += _memberships(rights, step)
-                effects.append(
-                    f"{_name(rights, step.member)} loses all that it has as a member of {_name(rights, step.role)}"
-                )
-            case int() as role:
-                statements.append(f"ALTER ROLE {identifier(rights.roles[role].name)} NOSUPERUSER")
-                effects.append(f"{_name(rights, role)} is no superuser any more")
-            case str() as setting:
-                statements.append(setting)
-                effects.append("it counts for large objects of everybody, and after a reload")
-    return Cut(tuple(statements), tuple(dict.fromkeys(effects)))
-
-
-def _by_acl(chosen: Iterable[_Removal]) -> Iterator[tuple[Objects, list[Entry]]]:
-    found: list[tuple[Objects, list[Entry]]] = []
-    for removal in chosen:
-        if isinstance(removal.what, tuple):
-            on, entry = removal.what
-            known = next((entries for objects, entries in found if objects is on), None)
-            if known is None:
-                found.append((on, [entry]))
-            else:
-                known.append(entry)
-    yield from found
-
-
-def _revokes(access: Access, on: Objects, chosen: Sequence[Entry], name: str) -> tuple[list[str], list[str]]:
-    """Return the statements that revoke `chosen`, what others depend on last, and who else loses it."""
-    rights = access.rights
-    statements: list[str] = []
-    effects: list[str] = []
-    left: tuple[Entry, ...] = on.entries
-    for entry in sorted(chosen, key=lambda entry: len(_gone(access, on, entry))):
-        after = _left(access, on, left, entry)
-        with_it = [e for e in left if e not in after and (e.grantee, e.grantor) != (entry.grantee, entry.grantor)]
-        columns = f" ({identifier(name)})" if on.kind == "column" else ""
-        grantee = "PUBLIC" if entry.grantee == PUBLIC else identifier(rights.roles[entry.grantee].name)
-        revoke = (
-            f"REVOKE {entry.privilege}{columns} ON {target(on, name)} FROM {grantee}{' CASCADE' if with_it else ''}"
-        )
-        if entry.grantor == on.owner:
-            statements.append(revoke)
-        else:
-            statements += [f"SET ROLE {identifier(rights.roles[entry.grantor].name)}", revoke, "RESET ROLE"]
-        if entry.grantee == PUBLIC:
-            effects.append("everybody loses what only PUBLIC gives them")
-        elif rights.roles[entry.grantee].oid == on.owner:
-            effects.append(f"{_name(rights, entry.grantee)} owns it, and can grant it to itself again")
-        else:
-            effects.append(f"{_name(rights, entry.grantee)} loses it, with all its members")
-        effects += (
-            f"{_name(rights, e.grantee)} loses it, which had it from {_name(rights, e.grantor)}" for e in with_it
-        )
-        left = after
-    return statements, effects
-
-
-def _memberships(rights: Rights, step: Step) -> tuple[str, ...]:
-    """Return what ends a membership; since PostgreSQL 16 there may be several, each by a grantor."""
-    role, member = (identifier(rights.roles[oid].name) for oid in (step.role, step.member))
-    if rights.version < _OPTIONS_SINCE:
-        return (f"REVOKE {role} FROM {member}",)
-    used = sorted((m for m in step.memberships if m.inherit or m.set_role), key=lambda m: m.grantor != step.member)
-    passed_on = any(m.role == step.role and m.grantor == step.member for m in rights.memberships)
-    cascade = " CASCADE" if passed_on else ""
-    return tuple(
-        f"REVOKE {role} FROM {member} GRANTED BY {identifier(rights.roles[m.grantor].name)}{cascade}" for m in used
-    )
-
-
-def _name(rights: Rights, role: Oid) -> str:
-    return "PUBLIC" if role == PUBLIC else shown(rights.roles[role].name)

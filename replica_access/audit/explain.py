@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from replica_access.audit import beyond
-from replica_access.audit.cut import Cut, cuts, target
-from replica_access.audit.effective import Access
+from replica_access.audit.cut import Cut, cuts
+from replica_access.audit.effective import Access, is_closed
 from replica_access.audit.paths import PathFinder, Paths
+from replica_access.audit.revoking import target
 from replica_access.audit.sql import identifier
 from replica_access.errors import UsageError
 from replica_access.model import Oid
@@ -149,12 +150,13 @@ def described(objects: Objects, name: str) -> str:
 def _needed(finder: PathFinder, role: Oid, objects: Objects, name: str, privilege: str) -> Needed:
     columns = f" ({identifier(name)})" if objects.kind == "column" else ""
     grantee = identifier(finder.access.rights.roles[role].name)
+    grant = f"GRANT {privilege}{columns} ON {target(objects, name)} TO {grantee}"
     return Needed(
         privilege=privilege,
         object=described(objects, name),
         held=finder.access.holds(role, objects, privilege),
         paths=finder.paths(role, objects, privilege),
-        fix=f"GRANT {privilege}{columns} ON {target(objects, name)} TO {grantee}",
+        fix="" if is_closed(objects, privilege) else grant,
     )
 
 
@@ -201,7 +203,9 @@ def _notes(asked: _Asked, held: bool) -> Iterator[str]:
             yield f"It runs with the rights of its owner, {owner} (SECURITY DEFINER)."
     else:
         yield from _about_columns(asked)
-        if as_owner:
+        if is_closed(objects, asked.privilege):
+            yield "Nobody but superusers writes to system catalogs, whatever is granted."
+        elif as_owner:
             yield f"{who} has the rights of its owner, {owner}, and can grant it to itself."
         if objects.kind == "parameter":
             yield "A parameter that anybody may set needs no privilege."

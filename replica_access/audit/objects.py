@@ -8,7 +8,7 @@ from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry
 from replica_access.model import PUBLIC, Oid
 from replica_access.names import shown, written
-from replica_access.rights import Kind, Objects, Rights
+from replica_access.rights import RELATIONS, Kind, Objects, Rights
 
 ONE_BY_ONE = 20
 """So many objects of one ACL are findings of their own; more than that are one finding, with their number."""
@@ -59,8 +59,12 @@ def groups(objects: Objects, names: Iterable[str]) -> Iterator[tuple[str, list[s
 def revoke(rights: Rights, objects: Objects, names: Collection[str], entries: Iterable[Entry]) -> str:
     """Return the statements that take `entries` away, as their grantors; where one was passed on, with CASCADE."""
     alike: dict[tuple[Oid, Oid, bool], list[Entry]] = {}
+    of_columns = names if objects.kind in RELATIONS else ()  # what is revoked on a relation is so on its columns too
+    beside = [e for name in of_columns for each in rights.columns_of(objects.schema, name) for e in each.entries]
     for entry in entries:
-        passed_on = any(e.grantor == entry.grantee and e.privilege == entry.privilege for e in objects.entries)
+        passed_on = any(
+            e.grantor == entry.grantee and e.privilege == entry.privilege for e in (*objects.entries, *beside)
+        )
         alike.setdefault((entry.grantee, entry.grantor, passed_on and entry.grantee != objects.owner), []).append(entry)
     lines = []
     for (grantee, _, cascades), some in alike.items():
@@ -74,11 +78,21 @@ def revoke(rights: Rights, objects: Objects, names: Collection[str], entries: It
 
 
 def as_grantor(rights: Rights, objects: Objects, entry: Entry, statement: str) -> str:
-    """Return `statement` as it has to be run by who gave `entry`: nobody else's REVOKE takes it away."""
+    """Return `statement` as it has to be run by who gave `entry`: nobody else's REVOKE takes it away.
+
+    Who may not use the schema any more cannot name what is in it, and is let in for as long as that takes.
+    """
     grantor = rights.roles.get(entry.grantor)
     if entry.grantor == objects.owner or grantor is None:
         return statement
-    return f"SET ROLE {identifier(grantor.name)}; {statement} RESET ROLE;"
+    who, schema = identifier(grantor.name), rights.find("schema", objects.schema) if objects.schema else None
+    acting = f"SET ROLE {who}; {statement} RESET ROLE;"
+    if schema is None or grantor.superuser or schema.owner == grantor.oid:
+        return acting
+    if any(e.privilege == "USAGE" and e.grantee in {grantor.oid, PUBLIC} for e in schema.entries):
+        return acting
+    on_schema = f"USAGE ON SCHEMA {identifier(objects.schema)}"
+    return f"GRANT {on_schema} TO {who}; {acting} REVOKE {on_schema} FROM {who};"
 
 
 def acl(rights: Rights, entries: Iterable[Entry]) -> str:

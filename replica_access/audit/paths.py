@@ -6,7 +6,7 @@ along memberships that let one, and go on by INHERIT from there (user.c, acl.c: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -99,7 +99,7 @@ class PathFinder:
                 yield Path((), 0, source, PUBLIC, entry, on, on is not objects)
                 continue
             for steps in self._ways(role, target):
-                set_role = _by_set_role(steps, all_of_them=source == "superuser")
+                set_role = by_set_role(steps, all_of_them=source == "superuser")
                 if set_role is not None:
                     yield Path(steps, set_role, source, target, entry, on, on is not objects)
 
@@ -174,7 +174,7 @@ def _source(entry: Entry, on: Objects) -> Source:
     return "owner" if entry.grantee == on.owner else "grant"
 
 
-def _by_set_role(steps: tuple[Step, ...], *, all_of_them: bool) -> int | None:
+def by_set_role(steps: Sequence[Step], *, all_of_them: bool) -> int | None:
     """Return how many of `steps` have to be taken by SET ROLE, the fewest; ``None``: they lead nowhere.
 
     :param all_of_them: what is at the end is no privilege, which one could inherit.

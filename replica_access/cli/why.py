@@ -196,7 +196,8 @@ def _missing(answer: Answer) -> Iterator[str]:
     for number, needed in enumerate(found.missing, 1):
         whose = f" for {shown(needed.reader)}" if needed.reader else ""
         yield escaped(f"  {number}. {needed.privilege} on {needed.object}{whose}")
-        yield f"     [{TYPED}]{escaped(legible(needed.fix))};[/]"
+        if needed.fix:
+            yield f"     [{TYPED}]{escaped(legible(needed.fix))};[/]"
 
 
 def _ending(answer: Answer) -> Iterator[str]:
@@ -252,7 +253,7 @@ def _needed_document(needed: Needed, names: Mapping[int, str]) -> dict[str, Any]
         "object": needed.object,
         "reader": needed.reader or None,
         "held": needed.held,
-        "fix": None if needed.held else needed.fix,
+        "fix": None if needed.held else needed.fix or None,
         "paths": _path_documents(needed.paths.found, names),
         "complete": needed.paths.complete,
     }

@@ -8,12 +8,12 @@ from types import ModuleType
 import pytest
 
 from replica_access import rights
-from replica_access.audit import cut, explain, spelling
+from replica_access.audit import explain, revoking, spelling
 from replica_access.audit.spelling import PREFIXES, Spelt, read
 from replica_access.errors import UsageError
 
 
-@pytest.mark.parametrize("module", [rights, cut, explain, spelling], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize("module", [rights, revoking, explain, spelling], ids=lambda module: str(module.__name__))
 def test_the_examples_hold(module: ModuleType) -> None:
     ran = doctest.testmod(module)
     assert ran.attempted
