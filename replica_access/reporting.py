@@ -32,6 +32,9 @@ NO_HISTORY = "none"
 
 Written = Literal["csv", "sarif", "junit", "html"]
 
+SHORTEST_HASH = 12
+"""So many digits tell a run from all others: those that `audit list` shows."""
+
 STATES: frozenset[Written] = frozenset({"sarif", "html"})
 """What shows how things stand, and so all of it: a code host takes for mended what is not in the latest SARIF."""
 
@@ -254,9 +257,14 @@ def verified(of: str, where: str | Path, noted: str) -> tuple[int, str]:
 
     :param noted: a hash that was noted elsewhere, or its beginning; empty: none was.
     :raises HistoryAltered: it is not.
+    :raises UsageError: there is no run.
     """
+    if noted and len(noted) < SHORTEST_HASH:
+        raise UsageError(f"--expect {noted} is too short to tell.", f"Give {SHORTEST_HASH} digits of the hash, or all.")
     history = _open(of, where)
     verdict = history.verify()
+    if verdict.runs == 0:
+        raise UsageError(f"{history.name} has no run of {history.target}.", "So there is nothing to verify.")
     if verdict.broken is not None:
         before = f"Runs 1 to {verdict.broken - 1} fit." if verdict.broken > 1 else "No run fits."
         raise HistoryAltered(

@@ -21,7 +21,8 @@ from replica_access.audit import history_store
 from replica_access.audit.history_schema import MIGRATIONS, Migration, changes, entries, migrate, runs, version_of
 from replica_access.audit.history_store import Store
 from replica_access.audit.snapshot import Entry, EntryKind, Run, canonical, digest, link, state_of
-from replica_access.errors import UsageError
+from replica_access.errors import HistoryError, UsageError
+from replica_access.names import legible
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ NONE = "0" * 64
 """The hash before the first run."""
 
 _AT_ONCE = 500
+
+_VERIFY = "`replica-access audit verify-history` says which run is the first that does not fit; compare with a backup."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class History:
             for row in found:
                 first.setdefault(row.digest, row.appeared)
                 last[row.digest] = row.appeared
-                known[row.digest] = Entry(row.kind, row.content)
+                known[row.digest] = _entry(row)
         lasting = sorted(each for each, appeared in last.items() if appeared == first[each])
         appeared = tuple(known[each] for each in lasting if last[each])
         return Delta(appeared, tuple(known[each] for each in lasting if not last[each]))
@@ -223,13 +226,25 @@ def _verify(connection: Connection, target: str) -> Verdict:
             why = f"what it saw was altered ({altered})"
         elif run.state != state:
             why = "what it saw is not complete, or is more than it saw"
-        elif run.hash != link(hashed, _snapshot(run._asdict(), appeared, gone)):
+        elif run.hash != _hash(hashed, run, appeared, gone):
             why = "it was altered"
         else:
             hashed = run.hash
             continue
         return Verdict(number, number, why, hashed)
+    without_run = select(changes.c.run).outerjoin_from(changes, runs).where(runs.c.id.is_(None)).limit(1)
+    if connection.scalar(without_run) is not None:
+        why = "it, or a run of another target, was taken away, and what it saw is still there"
+        return Verdict(number, number + 1, why, hashed)
     return Verdict(number, None, "", hashed)
+
+
+def _hash(previous: str, run: Row[Any], appeared: Iterable[str], gone: Iterable[str]) -> str:
+    """Return what the hash of a run has to be; empty where SQLite was made to keep there what is no text."""
+    try:
+        return link(previous, _snapshot(run._asdict(), appeared, gone))
+    except TypeError:
+        return ""
 
 
 def _changes(connection: Connection, run: int) -> tuple[set[str], set[str], str]:
@@ -255,7 +270,17 @@ def _last(connection: Connection, target: str) -> Row[Any] | None:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(row.number, row.at, json.loads(row.about), row.hash)
+    """
+    :raises HistoryError: it is not what a run has written.
+    """
+    try:
+        about = json.loads(row.about)
+        counts = about.get("summary", {}).values()
+        if all(isinstance(each, int) for each in counts):
+            return Run(row.number, row.at, about, row.hash)
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise HistoryError(f"Run {row.number} was altered in the history: nobody can read it.", _VERIFY)
 
 
 def _present(connection: Connection, target: str, number: int) -> set[str]:
@@ -274,8 +299,20 @@ def _named(connection: Connection, digests: Collection[str]) -> dict[str, Entry]
     found: dict[str, Entry] = {}
     for some in _portions(sorted(digests)):
         rows = connection.execute(select(entries).where(entries.c.digest.in_(some)))
-        found |= {row.digest: Entry(cast("EntryKind", row.kind), row.content) for row in rows}
+        found |= {row.digest: _entry(row) for row in rows}
+    if len(found) != len(set(digests)):
+        raise HistoryError("Something that a run saw is not in the history any more.", _VERIFY)
     return found
+
+
+def _entry(row: Row[Any]) -> Entry:
+    """
+    :raises HistoryError: it is not what a run has written.
+    """
+    entry = Entry(cast("EntryKind", row.kind), row.content)
+    if entry.digest != row.digest:
+        raise HistoryError(f"Something that a run saw was altered in the history ({legible(row.digest)}).", _VERIFY)
+    return entry
 
 
 def _in_order(some: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -78,10 +78,18 @@ As soon as there is a second one, the first has to carry its own copy of the tab
 
 
 def version_of(connection: Connection) -> int:
-    """Return the version of the tables there; 0 where there are none."""
+    """Return the version of the tables there; 0 where there are none.
+
+    :raises HistoryError: it is no number, which SQLite does not mind.
+    """
     if not inspect(connection).has_table(version.name):
         return 0
-    return int(connection.scalar(select(version.c.version)) or 0)
+    found = connection.scalar(select(version.c.version)) or 0
+    if not isinstance(found, int):
+        raise HistoryError(
+            "The version of the history was altered: it is no number.", "Restore it from a backup, or name another one."
+        )
+    return found
 
 
 def migrate(connection: Connection, name: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:

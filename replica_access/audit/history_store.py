@@ -22,6 +22,9 @@ PATIENCE = 30.0
 _LOCK = 0x72657061_75646974
 """The advisory lock of those who write, on PostgreSQL: "repaudit"."""
 
+SECRETS = frozenset({"password", "sslpassword"})
+"""What in the query of a URL is secret, to libpq."""
+
 _FIXES = {
     "SQLITE_FULL": "Make room on the disk, then run the audit again; what was recorded before is whole.",
     "SQLITE_IOERR": "Look at the disk; what was recorded before is whole.",
@@ -29,6 +32,7 @@ _FIXES = {
     "SQLITE_READONLY": "Keep it where you may write, name another place with --history, or say --history none.",
     "SQLITE_CANTOPEN": "Keep it where you may write, name another place with --history, or say --history none.",
     "SQLITE_NOTADB": "Name another one with --history, or move the file away.",
+    "SQLITE_CONSTRAINT": "Somebody has altered it: compare with a backup, after replica-access audit verify-history.",
     "SQLITE_CORRUPT": "Restore it from a backup, or move it away: the next run begins a new one.",
     "53100": "Make room on the server's disk, then run the audit again; what was recorded before is whole.",
     "55P03": "Another run has been writing to it all the while. Run the audit again.",
@@ -102,7 +106,7 @@ def locate(where: str | Path) -> URL:
     except (ArgumentError, ValueError):  # a port that is no number is the latter
         raise UsageError("--history is no URL.", kinds) from None
     backend = url.get_backend_name()
-    if backend == "postgresql":
+    if backend in {"postgresql", "postgres"}:  # libpq knows both
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and url.database:
         return URL.create("sqlite", database=url.database)
@@ -110,9 +114,10 @@ def locate(where: str | Path) -> URL:
 
 
 def named(url: URL) -> str:
-    """Return `url` as people know it: the file, or the URL without the password."""
+    """Return `url` as people know it: the file, or the URL without passwords."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
+    url = url.update_query_dict(dict.fromkeys(SECRETS & url.query.keys(), "***"))
     return url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 

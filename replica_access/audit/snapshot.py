@@ -81,12 +81,12 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(","
 
 
 def digest(kind: str, content: str) -> str:
-    return sha256(f"{kind}\n{content}".encode("ascii")).hexdigest()
+    return sha256(f"{kind}\n{content}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def state_of(digests: Iterable[str]) -> str:
     """Return what stands for a whole set of entries."""
-    return sha256("\n".join(sorted(digests)).encode("ascii")).hexdigest()
+    return sha256("\n".join(sorted(digests)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def link(previous: str, snapshot: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from replica_access.cli.audit_out import difference_documents, difference_lines
 from replica_access.cli.context import Context
 from replica_access.cli.running import count, print_lines
 from replica_access.cli.terminal import escaped
-from replica_access.errors import UsageError
+from replica_access.errors import HistoryAltered, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.reporting import Run
@@ -58,7 +58,7 @@ def _has_password(url: str) -> bool:
     if "://" not in url:
         return False
     parts = urlsplit(url)
-    return parts.password is not None or "password" in parse_qs(parts.query)
+    return parts.password is not None or not {"password", "sslpassword"}.isdisjoint(parse_qs(parts.query))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,6 +80,8 @@ def list_runs(context: typer.Context, history: HistoryAt = None) -> None:
         )
     else:
         print_lines(call, (_run(run, whole=call.verbose > 0) for run in runs))
+        if not runs:
+            call.terminal.note("There is no run yet of what this spec is about, by its servers and its name.")
 
 
 def diff(
@@ -123,9 +125,14 @@ def verify_history(
     from replica_access import reporting
 
     call = Context.of(context)
-    number, hashed = reporting.verified(*_runs_at(context, call, history), noted)
+    try:
+        number, hashed = reporting.verified(*_runs_at(context, call, history), noted)
+    except HistoryAltered as error:
+        if call.as_json:
+            call.print_json("audit-verify-history", {"ok": False, "runs": None, "hash": None, "why": error.what})
+        raise
     if call.as_json:
-        call.print_json("audit-verify-history", {"ok": True, "runs": number, "hash": hashed})
+        call.print_json("audit-verify-history", {"ok": True, "runs": number, "hash": hashed, "why": None})
     else:
         call.print(f"[green]✓[/] {count(number, 'run')}, each as it was written; the last has the hash {hashed}")
 

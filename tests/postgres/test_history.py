@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event
 
 from replica_access.audit.history import NONE, History, open_history
 from replica_access.audit.history_schema import MIGRATIONS
+from replica_access.audit.history_store import locate, named
 from replica_access.audit.snapshot import entries_of
 from replica_access.errors import HistoryError, UsageError
 from replica_access.findings import Audit, Finding, NotChecked
@@ -163,6 +164,9 @@ ALTERED = {
     "the first run": ("DELETE FROM replica_access_run WHERE number = 1", 1),
     "a run": (NO_THIRD, 3),
     "a run and its number": (f"{NO_THIRD}; UPDATE replica_access_run SET number = number - 1 WHERE number > 3", 3),
+    "the last run": ("DELETE FROM replica_access_run WHERE number = 5", 5),
+    "what is no text": ("UPDATE replica_access_run SET at = x'ff' WHERE number = 2", 2),
+    "other letters": ("UPDATE replica_access_entry SET content = content || 'é' WHERE content LIKE '%etl%'", 2),
     "an entry": ("DELETE FROM replica_access_entry WHERE content LIKE '%PUBLIC%'", 3),
 }
 
@@ -183,6 +187,29 @@ def test_an_altered_history_is_found_out_at_the_first_run_that_does_not_fit(file
     assert verdict.broken == broken, verdict
     assert verdict.why
     assert verdict.hash == (runs[broken - 2].hash if broken > 1 else NONE)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "UPDATE replica_access_entry SET content = '{}'",
+        "DELETE FROM replica_access_entry",
+        "UPDATE replica_access_run SET about = 'nothing'",
+        """UPDATE replica_access_run SET about = '{"summary": ["high"]}'""",
+        "UPDATE replica_access_history SET version = 'one'",
+    ],
+)
+def test_what_was_altered_is_not_told_as_what_a_run_saw(file: Path, script: str) -> None:
+    record(open_history(file, "prod-db", create=True), audit("bi"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(script)
+
+    def read() -> None:
+        history = open_history(file, "prod-db", create=False)
+        history.entries(history.runs()[-1].number)
+
+    with pytest.raises(HistoryError, match="histor"):
+        read()
 
 
 # --- two at once, no room, no permission ------------------------------------------------------------------------------
@@ -346,6 +373,10 @@ def test_no_password_is_told(primary: PostgresServer, monkeypatch: pytest.Monkey
     assert "hunter2" not in str(refused.value)
     assert "hunter2" not in repr(refused.value.__context__)
     assert f"postgresql://{primary.superuser}:***@{primary.host}" in refused.value.what
+    told = named(locate("postgres://audit@db1/audit?password=hunter2&sslpassword=hunter3&sslmode=require"))
+    assert "hunter" not in told
+    assert told.startswith("postgresql://audit@db1/audit?")
+    assert "sslmode=require" in told
 
 
 def test_not_checked_is_remembered_too(file: Path) -> None:
