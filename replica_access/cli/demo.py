@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
@@ -131,8 +132,24 @@ def _play(stage: Stage) -> None:
     stage.title("From an address that no rule allows")
     stage.say(f"[green]✓[/] refused, as it should be: {escaped(scene.refusal_from_elsewhere(reader))}")
 
+    _play_audits(stage)
+
+
+def _play_audits(stage: Stage) -> None:
+    from replica_access.sandbox import demo as scene
+
     stage.title("Audit: who can do what, and is it what was declared")
     stage.run("audit")
+
+    stage.title("What it found is mended, or meant, and then it is clean")
+    a_year_on = datetime.now(UTC).date() + timedelta(days=365)
+    stage.run("user", "expire", "bi", "--at", a_year_on.isoformat(), "--yes")
+    stage.say(f"[dim]the admin, on the primary:[/] {escaped(scene.BY_THE_ADMIN)}")
+    scene.as_superuser(stage.sandbox, scene.BY_THE_ADMIN)
+    stage.say(f"[dim]in the spec:[/]{escaped(scene.ACCEPTED)}")
+    with stage.spec.open("a", encoding="utf-8") as spec_file:
+        spec_file.write(scene.ACCEPTED)
+    stage.run("audit", "--fail-on", "info")
 
     stage.title("Months later: three people were helpful")
     declared = stage.spec.read_bytes()
@@ -144,3 +161,4 @@ def _play(stage: Stage) -> None:
     stage.say(f"[dim]a superuser, on the primary:[/] {escaped(scene.BY_A_SUPERUSER)}")
     scene.as_superuser(stage.sandbox, scene.BY_A_SUPERUSER)
     stage.run("audit", "--new-only", status=3)
+    stage.run("why", "bi", "accounting.payments", "--privilege", "INSERT")

@@ -19,6 +19,22 @@ NEW_SCHEMA = (
     "CREATE SCHEMA energy;"
     " CREATE TABLE energy.readings AS SELECT n AS meter, n * 7.5 AS kwh FROM generate_series(1, 3) n;"
 )
+BY_THE_ADMIN = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC;"
+ACCEPTED = """
+[[accepted]]
+rule    = "login-undeclared"
+subject = "app_backend"
+reason  = "the application itself"
+
+[[accepted]]
+rule    = "login-undeclared"
+subject = "migrator"
+reason  = "its migrations"
+
+[[accepted]]
+rule   = "replica-logging"
+reason = "flow logs of the VPC say who connects"
+"""
 BY_A_CREATOR = "GRANT INSERT, DELETE ON accounting.payments TO analytics;"
 BY_A_SUPERUSER = "GRANT pg_write_all_data TO bi;"
 SUPPLIER = "198.51.100.7/32"
