@@ -26,7 +26,7 @@ WITH extension AS MATERIALIZED (
          t.oid, t.typnamespace, t.typowner, t.typacl, false,
          CASE WHEN t.oid >= 16384 OR t.typacl IS NOT NULL THEN t.typname::text END
     FROM pg_catalog.pg_type t
-   WHERE NOT (t.typelem <> 0 AND t.typlen = -1)
+   WHERE NOT (t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1)
      AND (t.typtype IN ('b', 'd', 'e', 'r') OR t.typacl IS NOT NULL
           OR t.typrelid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'c'))
    UNION ALL

@@ -25,7 +25,7 @@ SELECT n.nspname AS schema,
         GROUP BY d.refobjid) AS u
   JOIN pg_catalog.pg_class b ON b.oid = u.relation
   JOIN pg_catalog.pg_namespace m ON m.oid = b.relnamespace
- WHERE v.relkind = 'v'
+ WHERE v.relkind IN ('v', 'm')
    AND v.oid >= 16384
    AND (%(only)s::oid[] IS NULL OR v.oid = ANY (%(only)s::oid[]))
  ORDER BY n.nspname, v.relname, m.nspname, b.relname

@@ -44,28 +44,33 @@ class Base:
     reader: Oid
 
 
-def bases(access: Access, role: Oid, view: View) -> Iterator[Base]:
+def bases(access: Access, role: Oid, view: View, *, kept: bool) -> Iterator[Base]:
     """Yield all that `view` reads when `role` asks it, and what views in it read, each with whose rights.
 
     A view reads with the rights of its owner; one with ``security_invoker`` with those of whoever asked in the first
     place, even where it is read by another view (CREATE VIEW's manual).
+
+    :param kept: go into materialized views too, which were read when somebody last refreshed them.
     """
+    itself = access.rights.relation(view.schema, view.name)
+    if not kept and itself is not None and itself.kind == "materialized view":
+        return
     reader = role if view.invoker else view.owner
     for use in view.uses:
         yield Base(view, use, reader)
         inner = access.rights.view(use.schema, use.relation)
         if inner is not None:
-            yield from bases(access, role, inner)
+            yield from bases(access, role, inner, kept=kept)
 
 
 def refused(access: Access, role: Oid, view: View) -> tuple[Base, ...]:
     """Return what keeps `view` from being read, though `role` may SELECT from it: bases that cannot be read."""
-    return tuple(base for base in bases(access, role, view) if not can_read(access, base.reader, base.use))
+    return tuple(base for base in bases(access, role, view, kept=False) if not can_read(access, base.reader, base.use))
 
 
 def shows_more(access: Access, role: Oid, view: View) -> tuple[Base, ...]:
     """Return what `role` reads through `view` and could not read by itself."""
-    found = (base for base in bases(access, role, view) if base.reader != role)
+    found = (base for base in bases(access, role, view, kept=True) if base.reader != role)
     return tuple(base for base in found if not can_read(access, role, base.use))
 
 

@@ -89,7 +89,7 @@ class _Asked:
     @property
     def view(self) -> View | None:
         """What it reads, where the question is whether a view can be read."""
-        if self.objects.kind != "view" or self.privilege != "SELECT":
+        if self.objects.kind not in {"view", "materialized view"} or self.privilege != "SELECT":
             return None
         return self.access.rights.view(self.objects.schema, self.name)
 

@@ -45,6 +45,13 @@ def on(objects: Objects, name: str) -> str:
     return f"{keyword} {identifier(*filter(None, (objects.schema, name)))}"
 
 
+def altered(objects: Objects, name: str) -> str:
+    """Return the object as it stands after ALTER, kind and all."""
+    keyword = _KEYWORDS.get(objects.kind, objects.kind.upper())
+    after = {"partitioned table": "TABLE", "foreign server": "SERVER"}.get(objects.kind, objects.kind.upper())
+    return f"{after} {on(objects, name).removeprefix(f'{keyword} ')}"
+
+
 def groups(objects: Objects, names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield what findings are about: each object, or all of them where there are too many; with their names."""
     found = list(names)

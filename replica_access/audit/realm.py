@@ -11,8 +11,9 @@ from replica_access.audit.effective import Access
 from replica_access.catalog import Entry, Role
 from replica_access.desired import Desired, Rule, wanted_columns
 from replica_access.model import PUBLIC, Oid
+from replica_access.names import shown
 from replica_access.patterns import is_system_schema, matches
-from replica_access.rights import RELATIONS, SHARED, Kind, Objects, Rights
+from replica_access.rights import RELATIONS, SHARED, Kind, Objects, Rights, Use
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -135,6 +136,16 @@ class Realm:
         """Whether the spec would give `reader` the relation, and leaves it out, alone or with its schema."""
         rules = [rule for rule in self.rules(reader) if any(matches(schema, pattern) for pattern in rule.schemas)]
         return bool(rules) and not any(rule.wants_relation(schema, name) for rule in rules)
+
+    def left_out(self, reader: Oid, use: Use) -> tuple[str, ...]:
+        """Return what of `use` the spec leaves out for `reader`, as it is displayed: the relation, or columns of it."""
+        if self.is_excluded(reader, use.schema, use.relation):
+            return (shown(use.schema, use.relation),)
+        wanting = [rule for rule in self.rules(reader) if rule.wants_relation(use.schema, use.relation)]
+        if not wanting or not all(rule.looks_at_columns(use.schema, use.relation) for rule in wanting):
+            return ()
+        wanted = wanted_columns(wanting, use.schema, use.relation, use.columns)
+        return tuple(shown(use.schema, use.relation, column) for column in use.columns if column not in wanted)
 
     @cached_property
     def _taken_whole(self) -> dict[tuple[Oid, str], bool]:

@@ -32,6 +32,14 @@ SABOTAGES: tuple[tuple[str, str, str, str], ...] = (
     ("excess-grant-option", "reader", "leasing.open", 'GRANT SELECT ON leasing.open TO :"reader" WITH GRANT OPTION'),
     ("excess-owner", "user", "leasing.mine",
      'CREATE TABLE leasing.mine (); ALTER TABLE leasing.mine OWNER TO :"user"'),
+    ("excess-owner", "user", "leasing.a_number",
+     """CREATE TABLE leasing.z_table (id int); CREATE SEQUENCE leasing.a_number OWNED BY leasing.z_table.id;
+     ALTER TABLE leasing.z_table OWNER TO :"user" """),
+    ("excess-owner", "user", "of_a_reader",
+     'CREATE SERVER of_a_reader FOREIGN DATA WRAPPER nowhere; ALTER SERVER of_a_reader OWNER TO :"user"'),
+    ("excess-execute", "reader", "leasing.tags",
+     """CREATE DOMAIN leasing.tags AS text[]; REVOKE ALL ON DOMAIN leasing.tags FROM PUBLIC;
+     GRANT USAGE ON DOMAIN leasing.tags TO :"reader" """),
     ("excess-future", "reader", "tables of {migrator} in leasing",
      'ALTER DEFAULT PRIVILEGES FOR ROLE :"migrator" IN SCHEMA leasing GRANT INSERT ON TABLES TO :"reader"'),
     ("excess-attribute", "user", "CREATEDB", 'ALTER ROLE :"user" CREATEDB'),
@@ -56,6 +64,7 @@ SABOTAGES: tuple[tuple[str, str, str, str], ...] = (
     ("login-no-timeout", "user", "statement_timeout", 'ALTER ROLE :"user" SET statement_timeout = 0'),
     ("login-undeclared", "{migrator}", "LOGIN",
      'ALTER ROLE :"migrator" LOGIN; GRANT CONNECT ON DATABASE :"database" TO :"migrator"'),
+    ("excess-member", "{migrator}", "reader", "SELECT"),
     ("login-admin-option", "{migrator}", "reader", 'GRANT :"reader" TO :"migrator" WITH ADMIN OPTION'),
 )  # fmt: skip
 

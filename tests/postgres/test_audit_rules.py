@@ -16,7 +16,7 @@ from replica_access.spec import Spec, parse
 
 from ..provocations import Key, proves, saw
 from .sabotages import SABOTAGED, SABOTAGES
-from .world import World
+from .world import REVOKING, World
 
 TODAY = date(2026, 11, 23)
 
@@ -163,16 +163,49 @@ def test_what_becomes_of_a_select_that_passes_all_privileges(world: World) -> No
         ("lack-rows", world.reader, "leasing.history"),
         ("lack-view", world.reader, "leasing.invoking"),
         ("excess-view", world.reader, "leasing.leaking"),
+        ("excess-view", world.reader, "leasing.kept"),
     }
     assert not wanted & set(map(key, audit(world).findings))
     world.sabotage("ALTER TABLE leasing.history ENABLE ROW LEVEL SECURITY")
     world.sabotage(
         """SET ROLE :"app_owner";
         CREATE VIEW leasing.invoking WITH (security_invoker = true) AS SELECT * FROM vault.keys;
-        CREATE VIEW leasing.leaking AS SELECT * FROM vault.keys;"""
+        CREATE VIEW leasing.leaking AS SELECT * FROM vault.keys;
+        CREATE MATERIALIZED VIEW leasing.kept AS SELECT * FROM vault.keys;"""
     )
     found = {key(each): each for each in audit(world).findings}
     assert wanted <= found.keys()
     for each in sorted(wanted):  # excess first: what mends the other view would hide that this one shows too much
         world.primary.psql(found[each].remedy, dbname=world.database)
         assert each not in set(map(key, audit(world).findings))
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+@proves("excess-view")
+def test_a_view_that_shows_a_column_which_the_spec_excludes(world: World) -> None:
+    world.apply()
+    audit(world)
+    spec = world.spec(exclude='["vault", "leasing.password_*", "leasing.lease.tenant"]')
+    world.apply(spec, REVOKING)
+    (shows,) = [each for each in audit(world, spec).findings if each.rule == "excess-view"]
+    assert key(shows) == ("excess-view", world.reader, "leasing.open")
+    assert "sees leasing.lease.tenant, which" in shows.message
+    world.primary.psql(shows.remedy, dbname=world.database)
+    assert "excess-view" not in {each.rule for each in audit(world, spec).findings}
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+@proves("excess-exclusion")
+def test_an_exclusion_that_other_roles_undo_and_none_of_them_loses_anything(world: World) -> None:
+    world.apply()
+    audit(world)
+    world.sabotage('GRANT :"app_owner" TO :"user"; GRANT pg_read_all_data TO :"reader"')
+    found = [each for each in audit(world).findings if each.rule == "excess-exclusion"]
+    assert {each.object for each in found} == {"vault.keys", "leasing.password_reset"}
+    for each in found:
+        world.primary.psql(each.remedy, dbname=world.database)
+    assert "excess-exclusion" not in {each.rule for each in audit(world).findings}
+    of_owner = "SELECT has_table_privilege(:'app_owner', 'vault.keys', 'SELECT')"
+    assert world.primary.psql(of_owner, dbname=world.database, variables={"app_owner": world.app_owner}) == "t"

@@ -61,6 +61,7 @@ def site(primary: PostgresServer) -> Iterator[Site]:
 MORE = """
 CREATE SCHEMA other;
 CREATE DOMAIN other.positive AS int;
+CREATE DOMAIN other.tags AS text[];
 CREATE TYPE other.pair AS (a int, b int);
 CREATE TYPE other.span AS RANGE (subtype = float8);
 CREATE PROCEDURE other.tidy(int, other.pair) LANGUAGE sql AS '';
@@ -81,6 +82,7 @@ _ON = (
     ("SELECT", "LARGE OBJECT 4711"),
     ("UPDATE", "LARGE OBJECT 4711"),
     ("USAGE", "DOMAIN other.positive"),
+    ("USAGE", "DOMAIN other.tags"),
     ("USAGE", "TYPE other.pair"),
     ("USAGE", "TYPE other.span"),
     ("USAGE", "TYPE other.item"),

@@ -78,7 +78,10 @@ def test_an_invoker_view_within_another_asks_who_asked_in_the_first_place() -> N
     outer = view("outer", Use("app", "inner", ("name",)))
     shown = Objects("view", "app", OWNER, (Entry(OWNER, OWNER, "SELECT"),), ("inner",))
     found = access(PEOPLE, shown, views=(inner, outer))
-    assert [(b.reader, b.use.relation) for b in beyond.bases(found, BI, outer)] == [(OWNER, "inner"), (BI, "people")]
+    assert [(b.reader, b.use.relation) for b in beyond.bases(found, BI, outer, kept=True)] == [
+        (OWNER, "inner"),
+        (BI, "people"),
+    ]
     assert [b.use.relation for b in beyond.refused(found, BI, outer)] == ["people"]
 
 

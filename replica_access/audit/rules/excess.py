@@ -11,7 +11,7 @@ from functools import partial
 
 from replica_access.audit.cut import ending
 from replica_access.audit.facts import Facts
-from replica_access.audit.objects import acl, displayed, groups, on, revoke, role
+from replica_access.audit.objects import acl, altered, displayed, groups, on, revoke, role
 from replica_access.audit.realm import Realm
 from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier
@@ -140,22 +140,31 @@ def _owner(facts: Facts) -> Iterator[Hit]:
             shared = objects.kind in {"database", "tablespace", "parameter"}
             if objects.owner not in realm.readers or objects.kind == "column" or (shared and not realm.first):
                 continue
-            who, owner = role(realm.rights, objects.owner), identifier(realm.rights.roles[realm.rights.owner].name)
+            who, owner = role(realm.rights, objects.owner), identifier(_new_owner(realm, facts))
             for about, names in groups(objects, objects.names):
-                keyword = {"partitioned table": "TABLE"}.get(objects.kind, objects.kind.upper())
                 yield Hit(
                     server=legible(realm.server),
                     database=None if shared else shown(realm.rights.database),
                     subject=who,
                     object=about,
                     message=f"{who} owns {about}, and can do with it what it likes.",
-                    remedy="\n".join(
-                        f"ALTER {keyword} {on(objects, name).removeprefix('TABLE ').removeprefix(keyword + ' ')}"
-                        f" OWNER TO {owner};"
-                        for name in names
-                    ),
+                    remedy="\n".join(_given_away(realm, objects, name, owner) for name in names),
                     evidence=f"its owner is {who}",
                 )
+
+
+def _new_owner(realm: Realm, facts: Facts) -> str:
+    """Return the name of the database's owner, or, where that is a reader itself, of the admin."""
+    admin = facts.roles.cluster.admin if facts.roles is not None else realm.rights.owner
+    owner = admin if realm.rights.owner in realm.readers else realm.rights.owner
+    return realm.rights.roles[owner].name
+
+
+def _given_away(realm: Realm, objects: Objects, name: str, owner: str) -> str:
+    """Return what gives one of `objects` to `owner`; a sequence of a column goes with its table, and not alone."""
+    if objects.kind == "sequence":
+        return f"REASSIGN OWNED BY {identifier(realm.rights.roles[objects.owner].name)} TO {owner};"
+    return f"ALTER {altered(objects, name)} OWNER TO {owner};"
 
 
 def _future(facts: Facts) -> Iterator[Hit]:
@@ -227,6 +236,29 @@ def _membership(predefined: bool, facts: Facts) -> Iterator[Hit]:
             yield Hit(
                 legible(server.name), name, what, f"{name} is in {what}, which the spec does not say: {_ways(m)}.",
                 _without(server, m), f"{by}; {_brings(facts, group)}",
+            )  # fmt: skip
+
+
+def _member(facts: Facts) -> Iterator[Hit]:
+    """Yield who is in a reader of the spec, and not of the spec itself: it has all that the reader has.
+
+    The admin is, of what it has made (user.c: CreateRole), and superusers need not be.
+    """
+    for server, reader in _readers(facts):
+        cluster = server.cluster
+        for m in cluster.memberships:
+            member = cluster.roles.get(m.member)
+            if m.role != reader.oid or member is None or not (m.inherit or m.set_role):
+                continue
+            known = member.name in facts.spec.roles or member.name in facts.spec.users
+            if known or member.superuser or member.is_system or member.oid == cluster.admin:
+                continue
+            by = f"granted by {shown(cluster.roles[m.grantor].name)}" if m.grantor in cluster.roles else "granted"
+            name, what = shown(member.name), shown(reader.name)
+            yield Hit(
+                server=legible(server.name), subject=name, object=what,
+                message=f"{name}, whom the spec does not know, is in {what}: {_ways(m)}.",
+                remedy=_without(server, m), evidence=by,
             )  # fmt: skip
 
 
@@ -330,5 +362,6 @@ RULES = (
         "A reader is in a role that the spec does not put it in.",
         partial(_membership, False),
     ),
+    Rule("excess-member", "high", "Somebody whom the spec does not know has all that a reader has.", _member),
     Rule("excess-exclusion", "medium", "Readers can read what is excluded, through PUBLIC or other roles.", _exposed),
 )

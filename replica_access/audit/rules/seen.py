@@ -72,15 +72,13 @@ def _refused(facts: Facts) -> Iterator[Hit]:
 
 def _leaking(facts: Facts) -> Iterator[Hit]:
     for realm, reader, view in _views(facts):
-        excluded = [
-            base
-            for base in shows_more(realm.access, reader, view)
-            if realm.is_excluded(reader, base.use.schema, base.use.relation)
-        ]
-        if excluded:
+        excluded = {base: realm.left_out(reader, base.use) for base in shows_more(realm.access, reader, view)}
+        if any(excluded.values()):
             what, who = shown(view.schema, view.name), role(realm.rights, reader)
-            listed = ", ".join(dict.fromkeys(shown(base.use.schema, base.use.relation) for base in excluded))
-            whose = ", ".join(dict.fromkeys(role(realm.rights, base.reader) for base in excluded))
+            listed = ", ".join(dict.fromkeys(name for names in excluded.values() for name in names))
+            whose = ", ".join(
+                dict.fromkeys(role(realm.rights, base.reader) for base, names in excluded.items() if names)
+            )
             yield Hit(
                 server=legible(realm.server),
                 database=shown(realm.rights.database),

@@ -58,7 +58,8 @@ SELECT 'routine' AS kind, n.nspname AS schema,
 _TYPES = """
 SELECT 'type' AS kind, n.nspname AS schema, t.typname AS name, ''::name AS col, t.oid
   FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
- WHERE t.oid >= 16384 AND t.typtype IN ('b', 'd', 'e', 'r') AND t.typcategory <> 'A' OR t.typacl IS NOT NULL
+ WHERE t.oid >= 16384 AND (t.typtype IN ('b', 'e', 'r') AND t.typcategory <> 'A' OR t.typtype = 'd')
+    OR t.typacl IS NOT NULL
 """
 
 
