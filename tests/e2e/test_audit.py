@@ -266,6 +266,7 @@ def test_what_somebody_did_is_found_and_gone_once_the_remedies_have_been_run(tam
         ("login-no-limit", "bi", "connection_limit"),
         ("login-no-timeout", "bi", "statement_timeout"),
         ("login-admin-option", "app_backend", "analytics"),
+        ("excess-member", "app_backend", "analytics"),
         ("login-no-expiry", "bi", "valid_until"),
         ("login-undeclared", "app_backend", "LOGIN"),
     }
