@@ -12,14 +12,19 @@ from tests.cli.nursery import Nursery, opened
 # Where whole files are shared out among workers, those that take longest go first, lest one is left over at the end.
 LONGEST = (
     "tests/postgres/test_properties.py",
-    "tests/e2e/test_killed.py",
     "tests/aws/test_removal.py",
-    "tests/postgres/test_effective_access.py",
+    "tests/e2e/test_destroy.py",
+    "tests/e2e/test_killed.py",
     "tests/postgres/test_taking_away.py",
     "tests/postgres/test_scenario.py",
-    "tests/aws/test_errors.py",
+    "tests/postgres/test_effective_access.py",
     "tests/e2e/test_life.py",
+    "tests/e2e/test_iam_policy.py",
+    "tests/aws/test_errors.py",
+    "tests/aws/test_waiting.py",
     "tests/postgres/test_prove.py",
+    "tests/e2e/test_credentials.py",
+    "tests/e2e/test_addresses.py",
 )
 
 

@@ -28,8 +28,6 @@ from replica_access.sandbox import directory as sandbox_directory
 from replica_access.sandbox import lifecycle, unprivileged
 from tests.sandbox_fixtures import Sandbox, running_sandbox
 
-pytestmark = pytest.mark.slow
-
 PROCESSES = Path("/proc")
 needs_proc = pytest.mark.skipif(not PROCESSES.is_dir(), reason="looks for processes in /proc")
 

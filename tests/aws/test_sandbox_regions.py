@@ -10,8 +10,6 @@ import pytest
 
 from tests.sandbox_fixtures import PATIENCE, Sandbox, refusal
 
-pytestmark = pytest.mark.slow
-
 ELSEWHERE = "ap-southeast-4"
 
 
