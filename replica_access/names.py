@@ -103,6 +103,46 @@ def legible(text: str) -> str:
     return "".join(part if _SPACE.match(part) else written(part) for part in _SPACE.split(text))
 
 
+def pasteable(text: str) -> str:
+    """Return statements and commands so that they can be seen, copied and run: SQL escapes for the invisible in names.
+
+    A line stays a line, whatever is in the names. Bytes that are no UTF-8 cannot be written so: no such name is found.
+
+    >>> print(pasteable('-- "as it stands"\\nREVOKE CREATE ON SCHEMA "two\\nlines", "back\\\\slash" FROM "a\\u202eb";'))
+    -- "as it stands"
+    REVOKE CREATE ON SCHEMA U&"two\\000Alines", "back\\slash" FROM U&"a\\202Eb";
+    >>> print(pasteable('REVOKE "caf\\udce9" FROM "bi";'), pasteable("# a bell: \\x07"))
+    REVOKE "caf\\xe9" FROM "bi"; # a bell: \\x07
+    """
+    return _PART.sub(_seen, text)
+
+
+_PART = re.compile(r"""^(?:--|\#)[^\n]*|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"\n]""", re.MULTILINE)
+"""A comment, a literal, a quoted name, or any other character."""
+
+
+def _seen(found: re.Match[str]) -> str:
+    part = found[0]
+    if all(map(_has_ink, part)):
+        return part
+    if part[0] == '"' and len(part) > 1 and is_utf8(part):
+        return 'U&"' + "".join(map(_in_unicode, part[1:-1])) + '"'
+    return "".join(char if _has_ink(char) else _escaped(char) for char in part)
+
+
+def _has_ink(char: str) -> bool:
+    return char == "\\" or _is_visible(char)
+
+
+def _in_unicode(char: str) -> str:
+    """Return a character as SQL takes it in ``U&""``."""
+    if char == "\\":
+        return "\\\\"
+    if _is_visible(char):
+        return char
+    return f"\\{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\+{ord(char):06X}"
+
+
 def _is_visible(char: str) -> bool:
     return char.isprintable() and char != "\\" and not _INVISIBLE.match(char)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from replica_access.cli.documents import printable
 from replica_access.cli.terminal import escaped
 from replica_access.model import Change, Check, Pending, Plan, Proof, ProofCheck, Request
-from replica_access.names import shown
+from replica_access.names import pasteable, shown
 
 _MARKS = {"ok": "[green]✓[/]", "problem": "[red]✗[/]", "not checked": "[yellow]?[/]", "note": "[cyan]·[/]"}
 SQL_SHOWN = 400
@@ -47,8 +46,8 @@ def plan(what: Plan, *, with_sql: bool, request: Request) -> Iterator[str]:
         yield "[bold]Blocked[/]"
         for blocked in what.blocked:
             yield f"  [red]✗[/] {escaped(blocked.object)}: {escaped(blocked.reason)}"
-            for line in blocked.fix.splitlines():
-                yield f"      [cyan]{escaped(_cut(printable(line)))}[/]"
+            for line in pasteable(blocked.fix).splitlines():
+                yield f"      [cyan]{escaped(_cut(line))}[/]"
         yield ""
 
 
@@ -73,7 +72,7 @@ def _changes(title: str, changes: tuple[Change, ...], with_sql: bool, *, where: 
             yield f"  {mark} {escaped(place + change.summary)}"
             if with_sql:
                 for statement in change.sql:
-                    yield f"      [dim]{escaped(_cut(printable(statement)))};[/]"
+                    yield f"      [dim]{escaped(_cut(pasteable(statement)))};[/]"
                 if change.call is not None:
                     yield f"      [dim]{escaped(f'{change.call.service}:{change.call.operation}')}[/]"
         if len(alike) > MOST_ALIKE and not with_sql:

@@ -186,7 +186,7 @@ def _end(path: Path, names: Mapping[int, str]) -> str:
 
 
 def _missing(answer: Answer) -> Iterator[str]:
-    from replica_access.names import legible, shown
+    from replica_access.names import pasteable, shown
 
     found = answer.explanation
     if found.has_access:
@@ -197,7 +197,7 @@ def _missing(answer: Answer) -> Iterator[str]:
         whose = f" for {shown(needed.reader)}" if needed.reader else ""
         yield escaped(f"  {number}. {needed.privilege} on {needed.object}{whose}")
         if needed.fix:
-            yield f"     [{TYPED}]{escaped(legible(needed.fix))};[/]"
+            yield f"     [{TYPED}]{escaped(pasteable(needed.fix))};[/]"
 
 
 def _ending(answer: Answer) -> Iterator[str]:
@@ -219,15 +219,17 @@ def _ending_title(cut: Cut) -> str:
 
 
 def _cut(cut: Cut) -> Iterable[str]:
-    from replica_access.names import legible
+    from replica_access.names import pasteable
 
-    return [*(f"{legible(statement)};" for statement in cut.statements), *(f"-- {effect}" for effect in cut.effects)]
+    return [*(f"{pasteable(statement)};" for statement in cut.statements), *(f"-- {effect}" for effect in cut.effects)]
 
 
 # --- for programs ----------------------------------------------------------------------------------------------------
 
 
 def _document(answer: Answer) -> dict[str, Any]:
+    from replica_access.names import pasteable
+
     found = answer.explanation
     return {
         "role": found.role,
@@ -240,7 +242,7 @@ def _document(answer: Answer) -> dict[str, Any]:
         "after_set_role": list(found.after_set_role),
         "needed": [_needed_document(needed, found.names) for needed in found.needed],
         "cuts": [
-            {"statements": list(cut.statements), "effects": list(cut.effects), "smallest": cut.smallest}
+            {"statements": list(map(pasteable, cut.statements)), "effects": list(cut.effects), "smallest": cut.smallest}
             for cut in found.cuts
         ],
         "notes": list(found.notes),
@@ -248,12 +250,14 @@ def _document(answer: Answer) -> dict[str, Any]:
 
 
 def _needed_document(needed: Needed, names: Mapping[int, str]) -> dict[str, Any]:
+    from replica_access.names import pasteable
+
     return {
         "privilege": needed.privilege,
         "object": needed.object,
         "reader": needed.reader or None,
         "held": needed.held,
-        "fix": None if needed.held else needed.fix or None,
+        "fix": None if needed.held else pasteable(needed.fix) or None,
         "paths": _path_documents(needed.paths.found, names),
         "complete": needed.paths.complete,
     }

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replica_access import names
-from replica_access.names import legible, shown, written
+from replica_access.names import legible, pasteable, shown, written
 
 TRICKY = st.sampled_from(
     [
@@ -99,6 +99,14 @@ def test_any_other_name_is_quoted(name: str) -> None:
 def test_what_the_server_has_quoted_is_not_quoted_again() -> None:
     assert written('app."two words"("PUBLIC", integer[])') == 'app."two words"("PUBLIC", integer[])'
     assert written('app."zero\u200bwidth"()') == 'app."zero\\u200bwidth"()'
+
+
+@given(PATHS)
+def test_what_is_pasted_is_one_line_in_which_everything_is_seen(path: list[str]) -> None:
+    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in path)
+    line = pasteable(f"REVOKE SELECT ON TABLE {quoted} FROM PUBLIC;")
+    assert line.isprintable()
+    assert line.startswith("REVOKE SELECT ON TABLE ")
 
 
 def test_the_examples_in_the_module_hold() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from replica_access.audit.facts import Facts
 from replica_access.findings import Finding, RuleSummary
+from replica_access.names import pasteable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,6 @@ class Rule(RuleSummary):
             subject=hit.subject,
             object=hit.object,
             message=hit.message,
-            remedy=hit.remedy,
+            remedy=pasteable(hit.remedy),
             evidence=hit.evidence,
         )
