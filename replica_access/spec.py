@@ -251,14 +251,25 @@ class GrantSpec(_Table):
 
 
 class AcceptSpec(_Table):
-    """Findings of an audit that somebody has looked at and accepts; names may be patterns."""
+    """Findings of an audit that somebody has looked at and accepts; names may be patterns.
+
+    :param message: the sentence of the finding: with it, what is found there later is not accepted unseen.
+    """
 
     rule: str = Field(pattern=r"^[a-z*?][a-z0-9*?-]*$")
     subject: str = Field(default="*", min_length=1)
     object: str = "*"
     database: str = Field(default="*", min_length=1)
+    message: str = Field(default="*", min_length=1)
     reason: str = Field(min_length=1)
     until: date | None = None
+
+    @model_validator(mode="after")
+    def _means_something(self) -> AcceptSpec:
+        said = (self.rule, self.subject, self.object, self.database, self.message)
+        if all(pattern and not pattern.strip("*?") for pattern in said):
+            raise ValueError("accepts whatever is found; name a rule, a family of them (login-*), or a subject")
+        return self
 
 
 class Spec(_Table):

@@ -38,6 +38,7 @@ def fits(entry: AcceptSpec, finding: Finding) -> bool:
         and _is(finding.subject, entry.subject)
         and _is(finding.object, entry.object)
         and _is(finding.database or "", entry.database)
+        and matches(finding.message, entry.message)
     )
 
 

@@ -16,6 +16,12 @@ could be looked at before, and `known` what can be looked at again; `gained` and
 
 Key = tuple[str, ...]
 
+SAID = ("severity", "message", "evidence")
+"""What is held against a finding of an earlier run."""
+
+AGREED = ("reason", "until")
+"""And of one that is accepted, this too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -38,7 +44,11 @@ def differences(appeared: Iterable[Entry], gone: Iterable[Entry], *, unseen: int
     """
     before, after = _by_key(gone), _by_key(appeared)
     no_longer = "no longer found, by a run that could not look at everything" if unseen else "no longer found"
-    return [_told(before.get(key), after.get(key), latest, no_longer) for key, latest in {**before, **after}.items()]
+    return [
+        _told(before.get(key), after.get(key), latest, no_longer)
+        for key, latest in {**before, **after}.items()
+        if not _is_as_before(before.get(key), after.get(key))
+    ]
 
 
 def in_order(some: Iterable[Difference]) -> tuple[Difference, ...]:
@@ -48,9 +58,14 @@ def in_order(some: Iterable[Difference]) -> tuple[Difference, ...]:
 
 
 def new_since(before: Iterable[Entry], audit: Audit) -> tuple[Finding, ...]:
-    """Return the findings that a former run did not have; one that was accepted then, and is no more, is new."""
-    known = {_key(entry) for entry in before if entry.kind == "finding"}
-    return tuple(finding for finding in audit.findings if ("finding", *finding.key) not in known)
+    """Return the findings that a former run did not have, or not as they are: a reader may write more than before, say.
+
+    One that was accepted then, and is no more, is new.
+    """
+    known = {
+        (*_key(each), each.values["severity"], each.values["message"]) for each in before if each.kind == "finding"
+    }
+    return tuple(each for each in audit.findings if ("finding", *each.key, each.severity, each.message) not in known)
 
 
 def _by_key(some: Iterable[Entry]) -> dict[Key, Entry]:
@@ -73,6 +88,8 @@ def _told(before: Entry | None, after: Entry | None, latest: Entry, no_longer: s
     if after is None:
         turn: Turn = "gone"
         sentence = f"{no_longer}: {message}"
+    elif after.kind == "accepted" and before is not None and before.kind == "accepted" and _differs(before, after):
+        turn, sentence = "changed", f"accepted, and not as it was: {message} ({_changed(before.values, values)})"
     elif after.kind == "accepted":
         until = f" until {values['until']}" if values["until"] else ""
         turn, sentence = "accepted", f"accepted{until} ({values['reason']}): {message}"
@@ -93,12 +110,22 @@ def _could_look(before: Entry | None, after: Entry | None, values: Mapping[str, 
     return Difference("unknown", "", "", f"{values['what']} could still not be looked at, now because {values['why']}")
 
 
+def _is_as_before(before: Entry | None, after: Entry | None) -> bool:
+    """Whether a finding is said to be what it was: a remedy may name a day, and so be another one every day."""
+    if before is None or after is None or before.kind != after.kind or before.kind == "not checked":
+        return False
+    accepted = before.kind == "accepted"
+    return not _differs(before, after) and (not accepted or all(before.values[n] == after.values[n] for n in AGREED))
+
+
+def _differs(before: Entry, after: Entry) -> bool:
+    return any(before.values[name] != after.values[name] for name in SAID)
+
+
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Say what differs of a finding that both runs have."""
-    for name in ("severity", "message", "evidence", "remedy"):
-        if before[name] != after[name]:
-            return f"{name} was: {before[name]}"
-    return "as before"
+    name = next(name for name in SAID if before[name] != after[name])
+    return f"{name} was: {before[name]}"
 
 
 def _rank(severity: str) -> int:

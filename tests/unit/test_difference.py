@@ -101,6 +101,19 @@ def test_nothing_is_said_of_what_stayed() -> None:
     assert changed(Audit((FOUND,)), Audit((FOUND,))) == ()
 
 
+def test_a_remedy_that_names_another_day_is_no_change() -> None:
+    tomorrow = replace(FOUND, remedy="until the day after tomorrow")
+    assert changed(Audit((FOUND,)), Audit((tomorrow,))) == ()
+    assert changed(*(Audit(accepted=(Accepted(each, "for now", ""),)) for each in (FOUND, tomorrow))) == ()
+
+
+def test_an_accepted_finding_that_is_more_than_it_was_is_told() -> None:
+    more = replace(FOUND, message="bi may write and drop")
+    (told,) = changed(*(Audit(accepted=(Accepted(each, "for now", ""),)) for each in (FOUND, more)))
+    assert told.turn == "changed"
+    assert told.sentence.startswith("accepted, and not as it was: bi may write and drop (message was: ")
+
+
 def test_the_gravest_is_said_first() -> None:
     low, info = replace(FOUND, severity="low", subject="etl"), replace(FOUND, severity="info", subject="app")
     found = changed(Audit((replace(FOUND, database="else"),)), Audit((info, low, FOUND)))
@@ -116,12 +129,11 @@ def test_the_same_in_another_database_is_another_finding() -> None:
     assert [each.turn for each in changed(Audit((FOUND,)), Audit((replace(FOUND, database=None),)))] == ["new", "gone"]
 
 
-def test_new_is_what_the_last_run_did_not_find_whatever_was_said_about_it() -> None:
-    before = entries_of(
-        Audit((replace(FOUND, message="other words"),), accepted=(Accepted(_of("etl"), "for now", ""),))
-    )
-    now = Audit((FOUND, _of("etl"), _of("ops")))
-    assert [finding.subject for finding in new_since(before.values(), now)] == ["etl", "ops"]
+def test_new_is_what_the_last_run_did_not_find_or_not_like_that() -> None:
+    former = (FOUND, replace(_of("dev"), message="dev may write a little"), replace(_of("old"), severity="low"))
+    before = entries_of(Audit(former, accepted=(Accepted(_of("etl"), "for now", ""),)))
+    now = Audit((replace(FOUND, evidence="others", remedy="others"), *map(_of, ("dev", "etl", "old", "ops"))))
+    assert [finding.subject for finding in new_since(before.values(), now)] == ["dev", "etl", "old", "ops"]
     assert new_since([], now) == now.findings
 
 

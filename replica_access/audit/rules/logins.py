@@ -92,7 +92,7 @@ def _unrotated(facts: Facts) -> Iterator[Hit]:
         if declared.auth != "password" or since is None or is_over(role, facts.today):
             continue
         if facts.today - since > OLDEST_PASSWORD:
-            message = f"has had one password for {(facts.today - since).days} days: whoever ever saw it still gets in."
+            message = f"has had one password since {since}: whoever ever saw it still gets in."
             remedy = f"replica-access user rotate {_word(role)} --yes"
             evidence = f"{legible(facts.spec.secret_of(role.name))} was written on {since}"
             yield _about(server, role)("password", message, remedy, evidence)
