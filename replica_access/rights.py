@@ -162,12 +162,24 @@ class View:
     uses: tuple[Use, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Something that has an owner and no privileges; `kind` and `name` as pg_identify_object says them."""
+
+    owner: Oid
+    kind: str
+    name: str
+
+
 @dataclass(frozen=True)
 class Rights:
     """All that decides who may do what in one database, with what the server shares among all of them.
 
     :param version: ``server_version_num``: 170010 for 17.10.
     :param owner: of the database: whoever that is belongs to pg_database_owner here.
+    :param opened: what came with the server and is open to PUBLIC beyond what initdb gave it, with those entries alone.
+    :param owned: what has an owner and no privileges.
+    :param settings: by role, those with which its sessions begin in this database alone.
     :param large_objects_open: ``lo_compat_privileges``: privileges on large objects are not looked at.
     """
 
@@ -183,6 +195,9 @@ class Rights:
     policies: tuple[Policy, ...] = ()
     views: tuple[View, ...] = field(default=(), repr=False)
     large_objects_open: bool = False
+    opened: tuple[Objects, ...] = ()
+    owned: tuple[Owned, ...] = ()
+    settings: Mapping[Oid, Mapping[str, str]] = field(default_factory=dict)
 
     def role(self, name: str) -> Role | None:
         return self._by_name.get(name)

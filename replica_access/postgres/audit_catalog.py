@@ -18,7 +18,7 @@ from replica_access.catalog import Entry, Membership, Role
 from replica_access.names import shown
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
-from replica_access.rights import Default, Objects, Policy, Rights, Use, View
+from replica_access.rights import Default, Objects, Owned, Policy, Rights, Use, View
 
 PARAMETERS_SINCE = 150000
 _EVERYTHING: Mapping[str, Any] = {"only": None, "catalog": None}
@@ -41,6 +41,9 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         defaults = _ask(connection, "audit_defaults")
         policies = _ask(connection, "audit_policies")
         views = _ask(connection, "audit_views")
+        opened = _rows(connection, "audit_opened")
+        owned = _ask(connection, "audit_owned")
+        settings = _ask(connection, "audit_role_settings")
     (here,) = server
     found_roles = roles.fetchall()
     return Rights(
@@ -56,6 +59,9 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         policies=tuple(policy_of(row) for row in policies),
         views=tuple(views_of(views)),
         large_objects_open=here.large_objects_open,
+        opened=tuple(map(objects_of, opened)),
+        owned=tuple(Owned(row.owner, row.kind, row.name) for row in owned),
+        settings={row.role: by_name(row.settings) for row in settings},
     )
 
 
@@ -85,8 +91,13 @@ def role(row: Any) -> Role:
     """Return a row of ``catalog_roles`` as a value."""
     values = row._asdict()
     del values["memberships"]
-    values["settings"] = dict(setting.partition("=")[::2] for setting in row.settings)
+    values["settings"] = by_name(row.settings)
     return Role(**values)
+
+
+def by_name(settings: Iterable[str]) -> dict[str, str]:
+    """Return settings, ``name=value`` each, by name."""
+    return dict(setting.partition("=")[::2] for setting in settings)
 
 
 def memberships(row: Any) -> Iterator[Membership]:

@@ -37,6 +37,22 @@ SABOTAGES: tuple[tuple[str, str, str, str], ...] = (
      ALTER TABLE leasing.z_table OWNER TO :"user" """),
     ("excess-owner", "user", "of_a_reader",
      'CREATE SERVER of_a_reader FOREIGN DATA WRAPPER nowhere; ALTER SERVER of_a_reader OWNER TO :"user"'),
+    ("excess-owner", "user", 'publication "Odd one"',
+     'CREATE PUBLICATION "Odd one"; ALTER PUBLICATION "Odd one" OWNER TO :"user"'),
+    ("excess-owner", "user", "operator leasing.@+@(integer,integer)",
+     """CREATE OPERATOR leasing.@+@ (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl);
+     ALTER OPERATOR leasing.@+@ (int, int) OWNER TO :"user" """),
+    ("excess-owner", "reader", "statistics object leasing.of_both",
+     """CREATE STATISTICS leasing.of_both ON id, tenant FROM leasing.lease;
+     ALTER STATISTICS leasing.of_both OWNER TO :"reader" """),
+    ("excess-setting", "user", "search_path", 'ALTER ROLE :"user" IN DATABASE :"database" SET search_path = evil'),
+    ("excess-setting", "user", "role", """ALTER ROLE :"user" SET role = 'somebody'"""),
+    ("public-catalog", "PUBLIC", "pg_catalog.pg_authid", "GRANT SELECT ON pg_catalog.pg_authid TO PUBLIC"),
+    ("public-catalog", "PUBLIC", "pg_catalog.pg_authid.rolpassword",
+     "GRANT UPDATE (rolpassword) ON pg_catalog.pg_authid TO PUBLIC"),
+    ("public-catalog", "PUBLIC", "pg_catalog.lo_import(text)",
+     "GRANT EXECUTE ON FUNCTION pg_catalog.lo_import(text) TO PUBLIC"),
+    ("public-catalog", "PUBLIC", "information_schema", "GRANT CREATE ON SCHEMA information_schema TO PUBLIC"),
     ("excess-execute", "reader", "leasing.tags",
      """CREATE DOMAIN leasing.tags AS text[]; REVOKE ALL ON DOMAIN leasing.tags FROM PUBLIC;
      GRANT USAGE ON DOMAIN leasing.tags TO :"reader" """),

@@ -79,7 +79,9 @@ def test_every_rule_finds_what_was_done_and_its_remedy_undoes_it(world: World, p
     assert not [each for each in before.findings if each.rule.startswith(("excess", "lack")) and _is_of(world, each)]
     for _, _, _, sql in SABOTAGES:
         world.sabotage(sql)
-    found = [each for each in audit(world).findings if _is_of(world, each)]
+    told = audit(world)
+    assert not [each for each in told.not_checked if world.database in each.what]
+    found = [each for each in told.findings if _is_of(world, each)]
     assert wanted - set(map(key, found)) == set()
     assert not [each for each in found if "" in {each.message, each.remedy, each.evidence, each.server}]
     run_remedies(world, [each for each in found if key(each) in wanted])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 
 from replica_access.audit.cut import ending
 from replica_access.audit.facts import Facts
@@ -17,7 +18,7 @@ from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry, Membership, Role
 from replica_access.model import PUBLIC, Oid
-from replica_access.names import legible, shown
+from replica_access.names import legible, shown, written
 from replica_access.observed import Server
 from replica_access.rights import RELATIONS, Default, Objects
 
@@ -151,6 +152,64 @@ def _owner(facts: Facts) -> Iterator[Hit]:
                     remedy="\n".join(_given_away(realm, objects, name, owner) for name in names),
                     evidence=f"its owner is {who}",
                 )
+
+
+def _owner_of_others(facts: Facts) -> Iterator[Hit]:
+    """Yield what readers own that has no privileges: it is as much theirs."""
+    for realm in facts.realms:
+        for owned in realm.rights.owned:
+            if owned.owner not in realm.readers or (owned.kind == "subscription" and not realm.first):
+                continue
+            who, about = role(realm.rights, owned.owner), f"{owned.kind} {written(owned.name)}"
+            owner = identifier(_new_owner(realm, facts))
+            keyword = {"statistics object": "STATISTICS"}.get(owned.kind, owned.kind.upper())
+            away = f"ALTER {keyword} {owned.name} OWNER TO {owner};"
+            if owned.kind == "extension":  # which ALTER gives to nobody
+                away = f"REASSIGN OWNED BY {identifier(realm.rights.roles[owned.owner].name)} TO {owner};"
+            yield Hit(
+                server=legible(realm.server),
+                database=shown(realm.rights.database),
+                subject=who,
+                object=about,
+                message=f"{who} owns the {about}, and can do with it what it likes.",
+                remedy=away,
+                evidence=f"its owner is {who}",
+            )
+
+
+DECIDING = frozenset(
+    {"role", "session_authorization", "search_path", "session_preload_libraries", "local_preload_libraries",
+     "session_replication_role", "row_security"}
+)  # fmt: skip
+"""Settings that decide who a session is, whose code it runs, and what protects it."""
+
+
+def _settings(facts: Facts) -> Iterator[Hit]:
+    """Yield settings of readers that are not of the spec: for all databases, and for one alone."""
+    for server, reader in _readers(facts):
+        declared = facts.spec.roles.get(reader.name) or facts.spec.users[reader.name]
+        wanted = {name.lower() for name in declared.settings}
+        beyond = {name: value for name, value in reader.settings.items() if name.lower() not in wanted}
+        yield from _deciding(server, reader, beyond, None)
+        for realm in facts.realms:
+            here = realm.rights.settings.get(reader.oid, {}) if reader.oid in realm.readers else {}
+            yield from _deciding(server, reader, here, realm.rights.database)
+
+
+def _deciding(server: Server, reader: Role, settings: Mapping[str, str], database: str | None) -> Iterator[Hit]:
+    name = shown(reader.name)
+    where = f" IN DATABASE {identifier(database)}" if database is not None else ""
+    for setting, value in settings.items():
+        if setting.lower() in DECIDING:
+            yield Hit(
+                server=legible(server.name),
+                database=None if database is None else shown(database),
+                subject=name,
+                object=shown(setting),
+                message=f"Sessions of {name} begin with {shown(setting)} set, which the spec does not say.",
+                remedy=f"ALTER ROLE {identifier(reader.name)}{where} RESET {identifier(setting)};",
+                evidence=f"{shown(setting)} is {legible(value) or 'empty'}",
+            )
 
 
 def _new_owner(realm: Realm, facts: Facts) -> str:
@@ -350,7 +409,15 @@ RULES = (
     Rule("excess-parameter", "medium", "A reader may set parameters that are for superusers.", _find("parameter")),
     Rule("excess-temporary", "low", "A reader may make temporary tables, which no replica can.", _find("temporary")),
     Rule("excess-grant-option", "high", "A reader may pass on what it has.", _grant_option),
-    Rule("excess-owner", "high", "A reader owns objects: it can change and drop them.", _owner),
+    Rule(
+        "excess-owner",
+        "high",
+        "A reader owns objects: it can change and drop them.",
+        lambda facts: chain(_owner(facts), _owner_of_others(facts)),
+    ),
+    Rule(
+        "excess-setting", "medium", "Sessions of a reader begin with a setting that decides whose code runs.", _settings
+    ),
     Rule("excess-future", "high", "A reader gets more than the spec gives on whatever is made next.", _future),
     Rule("excess-attribute", "high", "A reader has an attribute that lets it past every grant.", _attribute),
     Rule(

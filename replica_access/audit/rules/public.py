@@ -61,6 +61,13 @@ def _granted(which: str, facts: Facts) -> Iterator[Hit]:
                 yield from _hits(realm, objects, names, entries, _MESSAGES[which])
 
 
+def _opened(facts: Facts) -> Iterator[Hit]:
+    message = "Everybody has {privileges} on {}, which PostgreSQL keeps closed."
+    for realm in facts.realms:
+        for objects in realm.rights.opened:
+            yield from _hits(realm, objects, list(objects.names), objects.entries, message)
+
+
 def _is_system(database: str) -> bool:
     return database in {"rdsadmin", "template0", "template1"}
 
@@ -131,6 +138,9 @@ RULES = (
         "high",
         "Everybody may create objects, and so put their own in the way of others.",
         _find("create"),
+    ),
+    Rule(
+        "public-catalog", "high", "Everybody may use tables or functions of PostgreSQL that are not for all.", _opened
     ),
     Rule("public-write", "high", "Everybody may write to something.", _find("write")),
     Rule(
