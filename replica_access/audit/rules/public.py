@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from replica_access.audit.facts import Facts
@@ -17,6 +18,10 @@ from replica_access.names import legible, shown
 from replica_access.rights import RELATIONS, Objects
 
 WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
+
+
+MOST_NAMED = 20
+"""So many logins are named in one statement; of more, somebody has to think."""
 
 
 def class_of(objects: Objects, privilege: str) -> str:
@@ -78,7 +83,7 @@ def _hits(realm: Realm, objects: Objects, names: list[str], entries: Sequence[En
     for about, some in groups(objects, names):
         remedy = revoke(realm.rights, objects, some, entries)
         if objects.kind == "database" and any(entry.privilege == "CONNECT" for entry in entries):
-            remedy = f"-- first GRANT CONNECT to each role that needs it\n{remedy}"
+            remedy = "\n".join([*_kept_out(realm, objects, some), remedy])
         yield Hit(
             server=legible(realm.server),
             database=None if shared else shown(realm.rights.database),
@@ -88,6 +93,25 @@ def _hits(realm: Realm, objects: Objects, names: list[str], entries: Sequence[En
             remedy=remedy,
             evidence=acl(realm.rights, entries) + (", as it is by default" if objects.is_default else ""),
         )
+
+
+def _kept_out(realm: Realm, objects: Objects, databases: Sequence[str]) -> Iterator[str]:
+    """Yield what has to be granted first, so that nobody is locked out of databases who gets in through PUBLIC alone.
+
+    Readers are let in as the spec says.
+    """
+    entries = tuple(entry for entry in objects.entries if entry.grantee != PUBLIC)
+    let_in = realm.access.holders(replace(objects, entries=entries), "CONNECT")
+    roles = [role for oid, role in realm.rights.roles.items() if oid not in let_in]
+    logins = {role.name for role in roles if role.login and not role.is_system and role.oid not in realm.readers}
+    for database in databases:
+        readers = {rule.reader for rule in realm.desired.rules.get(database, ())} & {role.name for role in roles}
+        names = sorted(logins | readers)
+        if len(names) > MOST_NAMED:
+            yield f"-- first GRANT CONNECT ON DATABASE {identifier(database)} to who needs it of {len(names):,} logins"
+        elif names:
+            yield "-- who gets in through PUBLIC alone; leave out who has no business there"
+            yield f"GRANT CONNECT ON DATABASE {identifier(database)} TO {', '.join(map(identifier, names))};"
 
 
 def _future(facts: Facts) -> Iterator[Hit]:
