@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 
 from replica_access.aws import addresses, ownership
@@ -23,7 +24,11 @@ def surroundings(landscape: Landscape, spec: Spec, today: date) -> Surroundings:
     groups = () if isinstance(landscape.security_groups, NotChecked) else landscape.security_groups
     ours = our_group(groups, name, landscape.vpc) if name is not None else None
     seen = not isinstance(landscape.security_groups, NotChecked)
-    planned = plan(landscape, spec, today, Request(allow_wide=True))  # how wide it is, is a finding of its own
+    # Parameters that nobody may see would block all of the plan; how wide a network is, is a finding of its own.
+    known = landscape
+    if isinstance(landscape.parameter_groups, NotChecked):
+        known = replace(landscape, parameter_groups=None)
+    planned = plan(known, spec, today, Request(allow_wide=True))
     return Surroundings(
         commands=Commands(landscape.region, spec.aws.profile),
         port=landscape.port,
@@ -97,7 +102,7 @@ def _unseen(landscape: Landscape, ours: SecurityGroup | None) -> Iterator[Unseen
     """Yield what could not be looked at, of what the audit judges."""
     groups, replica = landscape.security_groups, landscape.replica
     if isinstance(groups, NotChecked):
-        yield _not_checked("security groups of the replica", groups)
+        yield _not_checked("security groups of the replica, and its settings against the spec", groups)
     elif replica is not None:
         for id_ in replica.security_groups:
             if addresses.find(groups, id_, landscape.vpc) is None:

@@ -122,9 +122,12 @@ def test_what_aws_does_not_show_is_said_and_keeps_nothing_else_from_being_looked
     with shop.sandbox.faults(deny=("ec2:DescribeSecurityGroups", "secretsmanager:ListSecretVersionIds")):
         told = audit(shop, status=4)
     why = {each["what"]: each["why"] for each in told["not_checked"]}
-    assert list(why) == ["age of the password of bi", "security groups of the replica"]
+    assert list(why) == [
+        "age of the password of bi",
+        "security groups of the replica, and its settings against the spec",
+    ]
     assert "secretsmanager:ListSecretVersionIds" in why["age of the password of bi"]
-    assert "ec2:DescribeSecurityGroups" in why["security groups of the replica"]
+    assert "ec2:DescribeSecurityGroups" in why["security groups of the replica, and its settings against the spec"]
     assert ("login-no-expiry", "bi", "valid_until") in keys(told)
     assert not {each["rule"] for each in told["findings"]} & {"network-missing", "replica-blocked"}
 

@@ -93,7 +93,7 @@ def test_a_group_that_the_spec_names_is_judged_by_what_it_lets_in() -> None:
 @pytest.mark.parametrize(
     ("landscape", "what"),
     [
-        (replace(SOUND, security_groups=DENIED), "security groups of the replica"),
+        (replace(SOUND, security_groups=DENIED), "security groups of the replica, and its settings against the spec"),
         (with_replica(security_groups={"sg-ours": "active", "sg-gone": "active"}), "security group sg-gone"),
         (replace(SOUND, security_groups=(replace(OUR_GROUP, unseen=DENIED),)), "rules of sg-ours one by one"),
         (replace(SOUND, prefix_lists={"pl-1": DENIED}), "prefix list pl-1"),
@@ -105,6 +105,13 @@ def test_what_could_not_be_seen_is_said_with_the_reason(landscape: Landscape, wh
     assert [unseen.what for unseen in told.not_checked] == [what]
     assert told.not_checked[0].why
     assert not {"network-missing", "replica-blocked"} & {finding.rule for finding in told.findings}
+
+
+def test_parameters_that_nobody_may_see_hide_nothing_else() -> None:
+    spec = spec_of(replica={"class": "db.r6g.16xlarge", "parameters": {"hot_standby_feedback": "1"}})
+    told = judged(replace(SOUND, parameter_groups=DENIED), spec)
+    assert [unseen.what for unseen in told.not_checked] == ["parameters of the replica"]
+    assert {finding.rule for finding in told.findings} == {"replica-drift"}
 
 
 def server(**replication: Any) -> Server:
