@@ -163,6 +163,16 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Partitions, or other children, of one parent in one schema: who reads it reads them, whatever their own ACLs."""
+
+    schema: str
+    parent: str
+    child_schema: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Owned:
     """Something that has an owner and no privileges; `kind` and `name` as pg_identify_object says them."""
 
@@ -178,6 +188,7 @@ class Rights:
     :param version: ``server_version_num``: 170010 for 17.10.
     :param owner: of the database: whoever that is belongs to pg_database_owner here.
     :param opened: what came with the server and is open to PUBLIC beyond what initdb gave it, with those entries alone.
+    :param parts: what tables are made of.
     :param owned: what has an owner and no privileges.
     :param settings: by role, those with which its sessions begin in this database alone.
     :param large_objects_open: ``lo_compat_privileges``: privileges on large objects are not looked at.
@@ -196,6 +207,7 @@ class Rights:
     views: tuple[View, ...] = field(default=(), repr=False)
     large_objects_open: bool = False
     opened: tuple[Objects, ...] = ()
+    parts: tuple[Parts, ...] = field(default=(), repr=False)
     owned: tuple[Owned, ...] = ()
     settings: Mapping[Oid, Mapping[str, str]] = field(default_factory=dict)
 
@@ -223,6 +235,25 @@ class Rights:
     def view(self, schema: str, name: str) -> View | None:
         """Return a view that reads something, and did not come with the server."""
         return self._views.get((schema, name))
+
+    def parents(self, schema: str, name: str) -> tuple[tuple[str, str], ...]:
+        """Return the schema and name of each table that the one of this name is a part of, the nearest first."""
+        found = dict[tuple[str, str], None]()
+        todo = [(schema, name)]
+        while todo:
+            for parent in self._parents.get(todo.pop(0), ()):
+                if parent not in found:
+                    found[parent] = None
+                    todo.append(parent)
+        return tuple(found)
+
+    @cached_property
+    def _parents(self) -> Mapping[tuple[str, str], tuple[tuple[str, str], ...]]:
+        each = [
+            ((part.schema, part.parent), (part.child_schema, child)) for part in self.parts for child in part.children
+        ]
+        grouped = _grouped(each, lambda pair: pair[1])
+        return {child: tuple(parent for parent, _ in pairs) for child, pairs in grouped.items()}
 
     @cached_property
     def _policies(self) -> Mapping[tuple[str, str], tuple[Policy, ...]]:

@@ -1,5 +1,6 @@
 -- One object by its name: relations and columns of them, routines by name and types of arguments, or by the name alone,
--- and all else by its bare name; to_regprocedure would want USAGE on the schema. `reads`: the relation itself and all that views in it read, whoever they belong to.
+-- and all else by its bare name; to_regprocedure would want USAGE on the schema. `reads`: the relation
+-- itself, all that views in it read, whoever they belong to, and the tables that those are parts of.
 WITH RECURSIVE found AS (
   SELECT CASE WHEN %(column)s::text = '' THEN 'relation' ELSE 'column' END AS kind, c.oid AS oid,
          'pg_class'::text AS catalog, c.relnamespace AS schema,
@@ -60,12 +61,17 @@ WITH RECURSIVE found AS (
 ), reads (relation) AS (
   SELECT f.oid FROM found f WHERE f.catalog = 'pg_class'
    UNION
-  SELECT d.refobjid
+  SELECT o.relation
     FROM reads v
-    JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.relation AND r.ev_type = '1'
-    JOIN pg_catalog.pg_depend d
-      ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   CROSS JOIN LATERAL (
+         SELECT d.refobjid AS relation
+           FROM pg_catalog.pg_rewrite r
+           JOIN pg_catalog.pg_depend d
+             ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+          WHERE r.ev_class = v.relation AND r.ev_type = '1'
+          UNION ALL
+         SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = v.relation) AS o
 )
 SELECT f.kind AS kind,
        f.oid::bigint AS oid,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from replica_access.audit import beyond
 from replica_access.audit.cut import Cut, cuts
-from replica_access.audit.effective import Access, is_closed
+from replica_access.audit.effective import WRITES, Access, is_closed
 from replica_access.audit.paths import PathFinder, Paths
 from replica_access.audit.revoking import target
 from replica_access.audit.sql import identifier
@@ -203,6 +203,7 @@ def _notes(asked: _Asked, held: bool) -> Iterator[str]:
             yield f"It runs with the rights of its owner, {owner} (SECURITY DEFINER)."
     else:
         yield from _about_columns(asked)
+        yield from _about_parents(asked)
         if is_closed(objects, asked.privilege):
             yield "Nobody but superusers writes to system catalogs, whatever is granted."
         elif as_owner:
@@ -232,6 +233,18 @@ def _about_view(asked: _Asked, view: View) -> Iterator[str]:
     for owner, relations in more.items():
         listed = ", ".join(dict.fromkeys(relations))
         yield f"Through it one reads, with the rights of {owner}, what one could not read directly: {listed}."
+
+
+def _about_parents(asked: _Asked) -> Iterator[str]:
+    """Yield through which tables one reads or writes it as a part of them: nobody looks at its own privileges then."""
+    rights = asked.access.rights
+    if asked.objects.kind not in RELATIONS or asked.privilege not in {"SELECT", *WRITES}:
+        return
+    for schema, name in rights.parents(asked.objects.schema, asked.name):
+        parent = rights.relation(schema, name)
+        if parent is not None and asked.access.holds(asked.role, parent, asked.privilege):
+            who = _name(asked.access, asked.role)
+            yield f"It is a part of {shown(schema, name)}, on which {who} has {asked.privilege}: that is all it takes."
 
 
 def _about_columns(asked: _Asked) -> Iterator[str]:

@@ -18,7 +18,7 @@ from replica_access.catalog import Entry, Membership, Role
 from replica_access.names import shown
 from replica_access.postgres.connect import database_error
 from replica_access.postgres.queries import load
-from replica_access.rights import Default, Objects, Owned, Policy, Rights, Use, View
+from replica_access.rights import Default, Objects, Owned, Parts, Policy, Rights, Use, View
 
 PARAMETERS_SINCE = 150000
 _EVERYTHING: Mapping[str, Any] = {"only": None, "catalog": None}
@@ -43,6 +43,7 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         views = _ask(connection, "audit_views")
         opened = _rows(connection, "audit_opened")
         owned = _ask(connection, "audit_owned")
+        parts = _ask(connection, "audit_parts")
         settings = _ask(connection, "audit_role_settings")
     (here,) = server
     found_roles = roles.fetchall()
@@ -60,6 +61,7 @@ def read_rights(connection: psycopg.Connection[Any]) -> Rights:
         views=tuple(views_of(views)),
         large_objects_open=here.large_objects_open,
         opened=tuple(map(objects_of, opened)),
+        parts=tuple(map(parts_of, parts)),
         owned=tuple(Owned(row.owner, row.kind, row.name) for row in owned),
         settings={row.role: by_name(row.settings) for row in settings},
     )
@@ -152,6 +154,10 @@ def _order(objects: Objects) -> tuple[str, str, str, tuple[str, ...], int, bool]
 
 def policy_of(row: Any) -> Policy:
     return Policy(row.schema, row.relation, row.name, row.command, row.permissive, tuple(row.roles))
+
+
+def parts_of(row: Any) -> Parts:
+    return Parts(row.schema, row.parent, row.child_schema, tuple(row.children))
 
 
 def views_of(rows: Iterable[Any]) -> Iterator[View]:

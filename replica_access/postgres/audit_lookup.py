@@ -18,6 +18,7 @@ from replica_access.postgres.audit_catalog import (
     PARAMETERS_SINCE,
     memberships,
     objects_of,
+    parts_of,
     place_of,
     policy_of,
     role,
@@ -106,6 +107,7 @@ class _Lookup:
             if there.catalog not in {*_SHARED, "", "pg_catalog.pg_class", "pg_catalog.pg_namespace"}:
                 rest.append(self._tuples("audit_objects", only=[there.oid], catalog=there.catalog))
             policies, views = self._ask("audit_policies", only=there.reads), self._ask("audit_views", only=there.reads)
+            parts = self._ask("audit_parts", only=there.reads)
         found = tuple(objects_of(row) for rows in (*shared, *rest) for row in rows)
         here = server.fetchone()
         if here is None:
@@ -127,6 +129,7 @@ class _Lookup:
             objects=found,
             policies=tuple(policy_of(row) for row in policies),
             views=tuple(views_of(views)),
+            parts=tuple(map(parts_of, parts)),
             large_objects_open=here.large_objects_open,
         )
         return Found(rights, asked, _objects(rights, there, named), there.name)

@@ -194,3 +194,25 @@ def test_names_are_shown_as_they_are(shop: Shop) -> None:
 def test_nothing_is_written_and_the_admin_needs_no_rights_there(shop: Shop) -> None:
     with shop.unchanged():
         assert shop.run("why", MASTER, "why.secret").status == 3
+
+
+def test_a_partition_is_read_through_its_table_whatever_it_says_itself(shop: Shop) -> None:
+    made = (
+        "SET ROLE y_owner",
+        "CREATE TABLE why.whole (id int) PARTITION BY LIST (id)",
+        "CREATE TABLE why.half PARTITION OF why.whole DEFAULT PARTITION BY LIST (id)",
+        "CREATE TABLE why.quarter PARTITION OF why.half DEFAULT",
+        "GRANT SELECT ON why.whole TO y_group",
+    )
+    with changed(shop, *made):
+        ran = shop.run("why", "y_bi", "why.quarter")
+        assert ran.status == 3, ran
+        assert "It is a part of why.whole, on which y_bi has SELECT: that is all it takes." in ran.out
+        shop.sql("SET ROLE y_bi; SELECT * FROM why.whole")
+
+
+def test_what_no_grant_can_give_is_said(shop: Shop) -> None:
+    ran = shop.run("why", "y_bi", "pg_catalog.pg_class", "--privilege", "insert")
+    assert ran.status == 3, ran
+    assert "Nobody but superusers writes to system catalogs, whatever is granted." in ran.out
+    assert "GRANT INSERT" not in ran.out

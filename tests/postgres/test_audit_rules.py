@@ -16,7 +16,7 @@ from replica_access.spec import Spec, parse
 
 from ..provocations import Key, proves, saw
 from .sabotages import SABOTAGED, SABOTAGES
-from .world import REVOKING, World
+from .world import ADDITIVE, REVOKING, World
 
 TODAY = date(2026, 11, 23)
 
@@ -211,3 +211,27 @@ def test_an_exclusion_that_other_roles_undo_and_none_of_them_loses_anything(worl
     assert "excess-exclusion" not in {each.rule for each in audit(world).findings}
     of_owner = "SELECT has_table_privilege(:'app_owner', 'vault.keys', 'SELECT')"
     assert world.primary.psql(of_owner, dbname=world.database, variables={"app_owner": world.app_owner}) == "t"
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+@proves("excess-part")
+def test_a_partition_and_a_child_that_the_spec_excludes_and_their_parents_show(world: World) -> None:
+    world.sabotage(
+        """SET ROLE :"app_owner"; CREATE TABLE leasing.parent (id int);
+        CREATE TABLE vault.child () INHERITS (leasing.parent);"""
+    )
+    world.apply(request=ADDITIVE)
+    spec = world.spec(exclude='["leasing.password_*", "leasing.payment_1"]')
+    everything = world.spec(exclude='["leasing.password_*"]')
+    assert "excess-part" not in {each.rule for each in audit(world, everything).findings}
+    shows = [each for each in audit(world).findings if each.rule == "excess-part"]
+    shows += [each for each in audit(world, spec).findings if each.rule == "excess-part"]
+    assert [(each.object, each.message.split()[2]) for each in shows] == [
+        ("leasing.parent", "vault.child,"),
+        ("leasing.payment", "leasing.payment_1,"),
+    ]
+    for each in shows:
+        world.primary.psql(each.remedy, dbname=world.database)
+    assert "excess-part" not in {each.rule for each in audit(world).findings}
+    assert "excess-part" not in {each.rule for each in audit(world, spec).findings}

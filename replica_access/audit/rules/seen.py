@@ -16,7 +16,7 @@ from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier
 from replica_access.model import Oid
 from replica_access.names import legible, shown
-from replica_access.rights import RELATIONS, View
+from replica_access.rights import RELATIONS, Parts, View
 
 
 def _no_rows(facts: Facts) -> Iterator[Hit]:
@@ -85,19 +85,48 @@ def _leaking(facts: Facts) -> Iterator[Hit]:
                 subject=who,
                 object=what,
                 message=f"{who} sees {listed}, which the spec excludes, through the view {what}.",
-                remedy=f"-- exclude {what} in the spec too, or apply grants it again\n{_revoke(realm, reader, view)}",
+                remedy=f"-- exclude {what} in the spec too, or apply grants it again\n"
+                f"{_revoke(realm, reader, view.schema, view.name)}",
                 evidence=f"the view reads it with the rights of {whose}",
             )
 
 
-def _revoke(realm: Realm, reader: Oid, view: View) -> str:
-    objects = realm.rights.relation(view.schema, view.name)
+def _parts(facts: Facts) -> Iterator[Hit]:
+    """Yield what is excluded and read all the same as a part of a table: whoever may read that may read all of it."""
+    for realm in facts.realms:
+        for part in realm.rights.parts:
+            parent = realm.rights.relation(part.schema, part.parent)
+            for reader in sorted(realm.granted_to) if parent is not None else ():
+                if parent is None or not realm.access.holds(reader, parent, "SELECT"):
+                    continue
+                excluded = [name for name in part.children if realm.is_excluded(reader, part.child_schema, name)]
+                if excluded:
+                    yield _part(realm, reader, part, excluded)
+
+
+def _part(realm: Realm, reader: Oid, part: Parts, excluded: list[str]) -> Hit:
+    what, who = shown(part.schema, part.parent), role(realm.rights, reader)
+    listed = ", ".join(shown(part.child_schema, name) for name in excluded[:6]) + (" …" if len(excluded) > 6 else "")
+    return Hit(
+        server=legible(realm.server),
+        database=shown(realm.rights.database),
+        subject=who,
+        object=what,
+        message=f"{who} sees {listed}, which the spec excludes, as part of {what}.",
+        remedy=f"-- exclude {what} in the spec too, or apply grants it again\n"
+        f"{_revoke(realm, reader, part.schema, part.parent)}",
+        evidence=f"who reads {what} reads all that it is made of",
+    )
+
+
+def _revoke(realm: Realm, reader: Oid, schema: str, name: str) -> str:
+    objects = realm.rights.relation(schema, name)
     entries = [e for e in objects.entries if e.grantee == reader and e.privilege == "SELECT"] if objects else []
     if objects is None:
         return ""
     if not entries:
-        return ending(realm.access, reader, objects, [view.name], "SELECT")
-    return revoke(realm.rights, objects, [view.name], entries)
+        return ending(realm.access, reader, objects, [name], "SELECT")
+    return revoke(realm.rights, objects, [name], entries)
 
 
 def _views(facts: Facts) -> Iterator[tuple[Realm, Oid, View]]:
@@ -114,6 +143,7 @@ def _views(facts: Facts) -> Iterator[tuple[Realm, Oid, View]]:
 
 RULES = (
     Rule("excess-view", "medium", "A view shows a reader what the spec excludes.", _leaking),
+    Rule("excess-part", "medium", "A table shows a reader a part of it that the spec excludes.", _parts),
     Rule("lack-view", "medium", "A reader may read a view, and is refused what the view reads.", _refused),
     Rule("lack-rows", "low", "A reader may read a table, and row-level security shows it nothing.", _no_rows),
 )
