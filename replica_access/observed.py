@@ -59,8 +59,8 @@ class Server:
     :param name: as people know it.
     :param asker: the role that looked, which need not be the admin.
     :param settings: by name, as ``pg_settings`` has them for a session without settings of its own.
-    :param refuses_plain: whether it refuses sessions without TLS; ``None`` where that was not tried.
-    :param plain_detail: what came of trying.
+    :param refuses_plain: whether it refuses sessions without TLS; ``None`` where nobody can tell.
+    :param plain_detail: what came of trying; empty where there was nothing to try, on a socket.
     :param replication: ``None`` for the primary.
     """
 

@@ -9,6 +9,7 @@ from datetime import date
 from replica_access.audit.realm import Realm
 from replica_access.findings import NotChecked
 from replica_access.model import Plan
+from replica_access.names import legible
 from replica_access.observed import Server, Surroundings
 from replica_access.spec import Spec
 
@@ -48,7 +49,10 @@ class Facts:
 
     @property
     def unseen(self) -> tuple[NotChecked, ...]:
-        return (*self.not_checked, *(self.surroundings.unseen if self.surroundings is not None else ()))
+        around = self.surroundings.unseen if self.surroundings is not None else ()
+        untried = [server for server in self.servers if server.refuses_plain is None and server.plain_detail]
+        plain = (NotChecked(f"whether {legible(each.name)} insists on TLS", each.plain_detail) for each in untried)
+        return (*self.not_checked, *around, *plain)
 
     @property
     def is_incomplete(self) -> bool:

@@ -138,7 +138,11 @@ def verify_history(
 
 
 def _run(run: Run, *, whole: bool) -> str:
+    from replica_access.findings import Audit
+
     summary = run.about.get("summary", {})
-    counted = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in summary.items() if number)
+    known = [what for what in Audit().summary if what in summary]  # the gravest first, and then what else there is
+    kinds = dict.fromkeys([*known, *summary])
+    counted = ", ".join(f"{summary[what]} {what.replace('_', ' ')}" for what in kinds if summary[what])
     hashed = run.hash if whole else run.hash[:12]
     return f"{run.number:>5}  {escaped(run.at)}  [dim]{hashed}[/]  {escaped(counted or 'nothing found')}"

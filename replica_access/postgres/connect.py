@@ -22,6 +22,10 @@ STATEMENT_TIMEOUT_S = 300
 LOCK_TIMEOUT_S = 5
 IDLE_IN_TRANSACTION_TIMEOUT_S = 60
 
+ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
+"""In seconds, and how often: a server that a network swallows is noticed in minutes. By default it takes hours, all the
+while a nightly run hangs, and the next one with it."""
+
 _TEXT_TYPES = ("text", "name", "varchar", "bpchar", '"char"')
 
 
@@ -58,6 +62,7 @@ def connect(
     parameters: dict[str, Any] = {
         "application_name": application_name,
         "connect_timeout": connect_timeout_s,
+        **ALIVE,
         **login.parameters,
         "dbname": database if database is not None else login.database,
     }

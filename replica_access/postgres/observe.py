@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,12 @@ from replica_access.postgres.connect import connect, database_error
 from replica_access.postgres.probes import tls_required
 from replica_access.postgres.propagation import wait_for_replay
 from replica_access.postgres.session import ask
+
+NOT_LET_IN = re.compile(
+    "Connection refused|timeout expired|timed out|No route to host|Network is unreachable|too many clients|"
+    "remaining connection slots|the database system is|closed the connection unexpectedly"
+)
+"""What is said to anybody, with TLS or without: nothing follows from it."""
 
 PATIENCE_S = 5.0
 """How long a replica may take to have what the primary had committed: a healthy one takes milliseconds."""
@@ -46,8 +53,9 @@ def _settings(connection: psycopg.Connection[Any]) -> Mapping[str, str]:
 
 def _refuses_plain(connection: psycopg.Connection[Any], login: Login) -> tuple[bool | None, str]:
     if connection.info.host.startswith("/"):
-        return None, "a socket of this machine needs no TLS"
-    return tls_required(login, connection.info.dbname)
+        return None, ""  # a socket of this machine needs no TLS
+    refuses, detail = tls_required(login, connection.info.dbname)
+    return (None, detail) if not refuses and NOT_LET_IN.search(detail) else (refuses, detail)
 
 
 def replica(

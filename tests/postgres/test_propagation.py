@@ -219,3 +219,10 @@ def test_a_replica_that_is_busy_replaying_is_told_from_one_that_is_held_up() -> 
     )
     assert "it is replaying" in propagation._what_holds_it_up(9, replica, 3.0, still_s=0.2)
     assert "End them" in propagation._what_holds_it_up(9, replica, 3.0, still_s=2.5)
+
+
+def test_a_server_that_the_network_has_swallowed_is_noticed_in_minutes(primary: PostgresServer) -> None:
+    with open_as(primary) as connection:
+        known = connection.info.get_parameters()
+    idle, every, times = (int(known[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + every * times <= 120

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from replica_access.aws.rules import Ingress, SecurityGroup
 from replica_access.aws.surroundings import surroundings
 from replica_access.catalog import Cluster
 from replica_access.findings import Audit, Finding
+from replica_access.model import Login
 from replica_access.observed import Comparison, Replication, Server
+from replica_access.postgres import observe
 from replica_access.spec import Spec
 
 from .aws_landscapes import COMPLETE, DENIED, EMPTY, OUR_GROUP, PRIMARY, VPC, replica, spec_of
@@ -146,3 +149,24 @@ def test_a_replica_that_is_well_has_nothing_against_it() -> None:
 def test_the_primary_of_the_landscape_is_private() -> None:
     public = replace(COMPLETE, primary=replace(PRIMARY, publicly_accessible=True))
     assert "--no-publicly-accessible" in rules(public)["network-primary-public"].remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "refuses"),
+    [
+        ("FATAL: sorry, too many clients already", None),
+        ("connection timeout expired", None),
+        ('password authentication failed for user "audit"', False),
+    ],
+)
+def test_whoever_is_let_in_by_no_way_has_not_tried_tls(
+    monkeypatch: pytest.MonkeyPatch, said: str, refuses: bool | None
+) -> None:
+    monkeypatch.setattr(observe, "tls_required", lambda *_: (False, said))
+    connection = SimpleNamespace(info=SimpleNamespace(host="db", dbname="app"))
+    tried = observe._refuses_plain(connection, Login("db", {}, "app"))  # type: ignore[arg-type]
+    assert tried == (refuses, said)
+    seen = replace(server(), refuses_plain=tried[0], plain_detail=tried[1])
+    told = judge(Facts(SPEC, TODAY, replicas=(seen,)))
+    assert [each.why for each in told.not_checked] == ([said] if refuses is None else [])
+    assert ("network-plain" in {each.rule for each in told.findings}) == (refuses is False)
