@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from itertools import groupby
 
 import pytest
 
@@ -39,8 +40,21 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+    """Longest files first; then those of each directory in their order, mixed with those of the others.
+
+    The tests of some directories wait, those of others keep the processor busy.
+    """
+    files = list(dict.fromkeys(map(_file, items)))
+    places: dict[str, float] = {}
+    for _, several in groupby(files, lambda file: file.rpartition("/")[0]):
+        names = list(several)
+        places |= {file: place / len(names) for place, file in enumerate(names)}
+    places |= {file: place - len(LONGEST) for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places[_file(item)])
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def pytest_collection_finish() -> None:

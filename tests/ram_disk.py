@@ -14,8 +14,8 @@ from pathlib import Path
 __all__ = ["use"]
 
 RAM_DISK = Path("/dev/shm")
-ROOM = 8 << 30
-"""Bytes; three times what a whole run on four workers has been seen to take at once."""
+ROOM = 12 << 30
+"""Bytes; about twice what six workers take when each has servers of every major, and a sandbox or two."""
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 

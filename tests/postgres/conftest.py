@@ -43,7 +43,7 @@ ADMINS = {
 }
 
 
-LITTLE_WAL = {"wal_keep_size": "96MB", "max_wal_size": "128MB"}
+LITTLE_WAL = {"wal_keep_size": "48MB", "min_wal_size": "32MB", "max_wal_size": "96MB"}
 """Dozens of servers share a disk, or the memory. Their replicas keep up."""
 
 
