@@ -76,6 +76,12 @@ def revoke(rights: Rights, objects: Objects, names: Collection[str], entries: It
     lines = []
     for (grantee, _, cascades), some in alike.items():
         who = "PUBLIC" if grantee == PUBLIC else identifier(rights.roles[grantee].name)
+        if cascades:
+            further = {e.grantee for e in (*objects.entries, *beside) if e.grantor == grantee}
+            given = sorted("everybody" if oid == PUBLIC else role(rights, oid) for oid in further)
+            lines.append(
+                f"-- it goes too from whom it was passed on to: {', '.join(given[:6])}{' …' * (len(given) > 6)}"
+            )
         for name in names:
             column = f" ({identifier(name)})" if objects.kind == "column" else ""
             privileges = ", ".join(f"{privilege}{column}" for privilege in dict.fromkeys(e.privilege for e in some))

@@ -154,13 +154,12 @@ def document(report: Report, found: Kept) -> dict[str, Any]:
 
 
 def audited_document(report: Report, found: Kept) -> dict[str, Any]:
-    """Return the JSON of an audit; each finding says whether it is new, where that is known."""
+    """Return the JSON of an audit; each finding says whether it is new; ``null`` where nobody knows."""
     from replica_access.cli import documents
 
     audited = documents.audit_document(report.audit)
-    if found.since is not None:
-        for finding, each in zip(audited["findings"], report.audit.findings, strict=True):
-            finding["new"] = each.key in found.since.new
+    for finding, each in zip(audited["findings"], report.audit.findings, strict=True):
+        finding["new"] = None if found.since is None else each.key in found.since.new
     return {**audited, "left_out": report.left_out}
 
 

@@ -6,7 +6,7 @@ membership as such, not each privilege that it brings; what PUBLIC has in the fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -135,6 +135,11 @@ def _grant_option(facts: Facts) -> Iterator[Hit]:
                     )
 
 
+def _what(objects: Objects, about: str, names: Sequence[str]) -> str:
+    """Return what a sentence is about, with its kind: a number alone is no large object to anybody."""
+    return f"the {objects.kind} {about}" if len(names) == 1 else about
+
+
 def _owner(facts: Facts) -> Iterator[Hit]:
     for realm in facts.realms:
         for objects in realm.rights.objects:
@@ -148,7 +153,7 @@ def _owner(facts: Facts) -> Iterator[Hit]:
                     database=None if shared else shown(realm.rights.database),
                     subject=who,
                     object=about,
-                    message=f"{who} owns {about}, and can do with it what it likes.",
+                    message=f"{who} owns {_what(objects, about, names)}, and can do with it what it likes.",
                     remedy="\n".join(_given_away(realm, objects, name, owner) for name in names),
                     evidence=f"its owner is {who}",
                 )
