@@ -18,6 +18,7 @@
     │   └── WrongServer         1  a replica where the primary was expected, another system, an unsupported version
     ├── HistoryError            1  the history of audits cannot be read or written
     │   └── HistoryAltered      3  it is not what the runs have written
+    ├── NotWritten              1  a report of an audit cannot be written or printed
     ├── PreflightFailed         1  what stands in the way, all of it
     ├── Blocked                 1  the admin may not do a part of the plan
     ├── Drift                   3  the servers differ from the spec (`plan --check`)
@@ -54,6 +55,7 @@ __all__ = [
     "NotEffective",
     "NotFound",
     "NotOurs",
+    "NotWritten",
     "PreflightFailed",
     "ProofFailed",
     "SpecError",
@@ -79,6 +81,10 @@ class Error(Exception):
 
     def __str__(self) -> str:
         return f"{self.what} {self.fix}".rstrip()
+
+
+class NotWritten(Error):
+    pass
 
 
 class UsageError(Error):

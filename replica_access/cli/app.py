@@ -128,6 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
     options, rest = _apart(sys.argv[1:] if arguments is None else arguments)
     arguments = options + rest  # let global options stand anywhere: people write them last
     verbose = sum(argument.count("v") for argument in arguments if argument in {"-v", "-vv", "-vvv"})
+    if sys.stdout is None or sys.stderr is None:  # it was closed; what is opened here stays open to the end
+        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever asks to stop gets the same answer as Ctrl-C
     try:
         # It exits by itself when it is done, when a pipe breaks, and with 2 when the call is wrong.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from replica_access.cli.context import Context, rendered_json
 from replica_access.cli.running import count
 from replica_access.cli.terminal import escaped, plain
-from replica_access.errors import Error, UsageError
+from replica_access.errors import Error, NotWritten, UsageError
 
 if TYPE_CHECKING:  # whoever asks for help waits for none of these
     from replica_access.reporting import Difference, Kept, Report, Since, Written
@@ -132,20 +132,31 @@ def deliver(call: Context, what: Result, reports: Wanted) -> list[Error]:
     """Print and write the reports; return what kept some from being written."""
     from replica_access import starter
 
-    if reports.printed == "table":
-        for line in what.lines():
-            call.print(line)
-    else:
-        sys.stdout.write(what.text(reports.printed))
     failed: list[Error] = []
+    try:
+        _print(call, what, reports.printed)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again, at the exit
+        failed.append(NotWritten(f"The audit could not be printed: {error.strerror}.", "Make room where it is to go."))
     for name, path in reports.files:
         try:
             starter.write(path, what.text(name))
-        except Error as error:
-            failed.append(error)
+        except UsageError as error:
+            failed.append(NotWritten(error.what, error.fix))
         else:
             call.terminal.done(f"wrote {path}")
     return failed
+
+
+def _print(call: Context, what: Result, how: str) -> None:
+    if how == "table":
+        for line in what.lines():
+            call.print(line)
+    else:
+        sys.stdout.write(what.text(how))
+    sys.stdout.flush()
 
 
 def document(report: Report, found: Kept) -> dict[str, Any]:

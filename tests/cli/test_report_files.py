@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -58,3 +59,14 @@ def test_what_is_no_file_is_written_to_as_it_stands(tmp_path: Path) -> None:
     reader.join(20)
     assert got == ["a report"]
     assert pipe.is_fifo()
+
+
+def test_what_cannot_be_written_or_printed_is_no_wrong_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Context(named([Path("a.toml")]), "table", 0, True, Terminal())
+    told = audit_out.Result(lambda: ["found " * 9999], dict, lambda _: "found")
+    wanted = audit_out.Wanted("table", (("csv", Path("/dev/full")), ("csv", tmp_path / "a.csv")))
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        failed = audit_out.deliver(call, told, wanted)
+    assert [(each.exit_status, "No space left" in each.what) for each in failed] == [(1, True)] * 2
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "found"
