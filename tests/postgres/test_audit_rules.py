@@ -235,3 +235,22 @@ def test_a_partition_and_a_child_that_the_spec_excludes_and_their_parents_show(w
         world.primary.psql(each.remedy, dbname=world.database)
     assert "excess-part" not in {each.rule for each in audit(world).findings}
     assert "excess-part" not in {each.rule for each in audit(world, spec).findings}
+
+
+@NEWEST
+@pytest.mark.parametrize("admin", ["superuser"], indirect=True)
+@proves("public-foreign", "excess-foreign")
+def test_an_extension_that_reaches_other_servers_and_its_types_which_do_not(world: World) -> None:
+    if world.primary.psql("SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'") == "0":
+        pytest.skip("this server has no dblink")
+    world.apply()
+    audit(world)
+    world.sabotage('CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text) TO :"reader"')
+    found = [each for each in audit(world).findings if "foreign" in each.rule and each.database == world.database]
+    (function,) = [each for each in found if each.rule == "excess-foreign"]
+    assert (function.subject, function.object) == (world.reader, "public.dblink_connect_u(text)")
+    (public,) = [each for each in found if each.rule == "public-foreign"]
+    assert public.object.endswith(" functions in public")
+    for each in found:
+        world.primary.psql(each.remedy, dbname=world.database)
+    assert not [each for each in audit(world).findings if "foreign" in each.rule and each.database == world.database]

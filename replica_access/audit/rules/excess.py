@@ -37,12 +37,19 @@ ATTRIBUTES: Mapping[str, str] = {
 BEYOND = "{who} has {what} on {where}, which the spec does not give."
 
 
+def reaches_out(objects: Objects) -> bool:
+    """Whether one reaches other servers, or files, by what one may do with `objects`; its types are but types."""
+    if objects.kind in {"foreign server", "foreign data wrapper"}:
+        return True
+    return objects.extension in REACHING_OUT and objects.kind not in {"type", "domain"}
+
+
 def class_of(objects: Objects, privilege: str) -> str:
     """Return which rule of this family is about `privilege` on `objects`."""
     kind = objects.kind
     if kind == "large object":
         return "large-object"
-    if kind in {"foreign server", "foreign data wrapper"} or objects.extension in REACHING_OUT:
+    if reaches_out(objects):
         return "foreign"
     if kind == "parameter":
         return "parameter"

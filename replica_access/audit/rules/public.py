@@ -9,7 +9,7 @@ from functools import partial
 from replica_access.audit.facts import Facts
 from replica_access.audit.objects import acl, groups, revoke
 from replica_access.audit.realm import Realm
-from replica_access.audit.rules.excess import REACHING_OUT
+from replica_access.audit.rules.excess import reaches_out
 from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier
 from replica_access.catalog import Entry
@@ -30,7 +30,7 @@ def class_of(objects: Objects, privilege: str) -> str:
     That everybody may run functions and use types and languages is how PostgreSQL is.
     """
     kind = objects.kind
-    if objects.extension in REACHING_OUT or kind in {"foreign server", "foreign data wrapper"}:
+    if reaches_out(objects):
         return "foreign"
     if objects.extension:
         return ""
