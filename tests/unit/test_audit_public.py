@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+import pytest
+
 from replica_access.audit.facts import Facts
 from replica_access.audit.objects import revoke
 from replica_access.audit.realm import Realm
@@ -11,7 +13,7 @@ from replica_access.audit.rules import public
 from replica_access.catalog import Entry, Membership, Role
 from replica_access.desired import from_spec
 from replica_access.model import PUBLIC
-from replica_access.rights import Objects, Rights
+from replica_access.rights import Kind, Objects, Rights
 from replica_access.spec import parse
 
 OWNER, APP, JOB, GROUP, TEAM, BI, ROOT = range(20, 27)
@@ -71,3 +73,17 @@ def test_whom_a_cascade_takes_it_from_is_said() -> None:
                                 entries[:1]).splitlines()  # fmt: skip
     assert comment == "-- it goes too from whom it was passed on to: app, everybody"
     assert statement == 'REVOKE SELECT ON TABLE "shop"."orders" FROM "bi" CASCADE;'
+
+
+@pytest.mark.parametrize(
+    ("kind", "extension", "rule"),
+    [
+        ("function", "dblink", "foreign"),
+        ("function", "postgres_fdw", ""),
+        ("foreign data wrapper", "postgres_fdw", "foreign"),
+        ("foreign server", "", "foreign"),
+    ],
+)
+def test_what_reaches_other_servers(kind: Kind, extension: str, rule: str) -> None:
+    objects = Objects(kind, "public", OWNER, (Entry(PUBLIC, OWNER, "EXECUTE"),), ("x",), extension=extension)
+    assert public.class_of(objects, "EXECUTE" if kind == "function" else "USAGE") == rule

@@ -23,7 +23,10 @@ from replica_access.observed import Server
 from replica_access.rights import RELATIONS, Default, Objects
 
 REACHING_OUT = frozenset({"dblink", "postgres_fdw", "file_fdw", "adminpack", "http", "pg_cron", "aws_s3", "aws_lambda"})
-"""Extensions whose functions reach other servers, or files of this one."""
+"""Extensions that reach other servers, or files of this one."""
+
+WRAPPERS = frozenset({"postgres_fdw", "file_fdw"})
+"""Of these, those whose functions reach nothing by themselves: they serve the wrapper, or list and end connections."""
 
 ATTRIBUTES: Mapping[str, str] = {
     "superuser": "SUPERUSER",
@@ -41,7 +44,8 @@ def reaches_out(objects: Objects) -> bool:
     """Whether one reaches other servers, or files, by what one may do with `objects`; its types are but types."""
     if objects.kind in {"foreign server", "foreign data wrapper"}:
         return True
-    return objects.extension in REACHING_OUT and objects.kind not in {"type", "domain"}
+    harmless = {"type", "domain"} | ({"function", "procedure"} if objects.extension in WRAPPERS else set())
+    return objects.extension in REACHING_OUT and objects.kind not in harmless
 
 
 def class_of(objects: Objects, privilege: str) -> str:
