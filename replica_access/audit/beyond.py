@@ -74,6 +74,17 @@ def shows_more(access: Access, role: Oid, view: View) -> tuple[Base, ...]:
     return tuple(base for base in found if not can_read(access, role, base.use))
 
 
+def past_row_security(access: Access, role: Oid, view: View) -> Iterator[Base]:
+    """Yield what `role` may read by itself, and of which `view` shows it rows that row-level security hides then."""
+    for base in bases(access, role, view, kept=True):
+        relation = access.rights.relation(base.use.schema, base.use.relation)
+        if relation is None or base.reader == role or not can_read(access, role, base.use):
+            continue
+        ours, theirs = (rows(access, who, relation, base.use.relation) for who in (role, base.reader))
+        if ours != "all" and theirs == "all":
+            yield base
+
+
 def can_read(access: Access, role: Oid, use: Use) -> bool:
     """Whether `role` may SELECT what a view uses: those columns, or any column where it names none (execMain.c)."""
     relation = access.rights.relation(use.schema, use.relation)

@@ -233,6 +233,10 @@ def _about_view(asked: _Asked, view: View) -> Iterator[str]:
     for owner, relations in more.items():
         listed = ", ".join(dict.fromkeys(relations))
         yield f"Through it one reads, with the rights of {owner}, what one could not read directly: {listed}."
+    hidden = [base.use for base in beyond.past_row_security(asked.access, asked.role, view)]
+    if hidden:
+        listed = ", ".join(dict.fromkeys(shown(use.schema, use.relation) for use in hidden))
+        yield f"Through it one sees rows that row-level security keeps from whoever reads directly: of {listed}."
 
 
 def _about_parents(asked: _Asked) -> Iterator[str]:

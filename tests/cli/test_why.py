@@ -216,3 +216,15 @@ def test_what_no_grant_can_give_is_said(shop: Shop) -> None:
     assert ran.status == 3, ran
     assert "Nobody but superusers writes to system catalogs, whatever is granted." in ran.out
     assert "GRANT INSERT" not in ran.out
+
+
+def test_a_view_of_the_owner_shows_what_row_level_security_hides(shop: Shop) -> None:
+    says = "Through it one sees rows that row-level security keeps from whoever reads directly: of why.guarded."
+    made = ("SET ROLE y_owner", "CREATE VIEW why.past AS SELECT id FROM why.guarded",
+            "INSERT INTO why.guarded VALUES (1)", "GRANT SELECT ON why.past TO y_group")  # fmt: skip
+    with changed(shop, *made):
+        assert_says(shop.run("why", "y_bi", "why.past"), 0, says)
+        counted = "DO $$ BEGIN ASSERT (SELECT count(*) FROM why.past) = 1 AND NOT EXISTS (TABLE why.guarded); END $$"
+        shop.sql(f"SET ROLE y_bi; {counted}")
+        shop.sql("ALTER TABLE why.guarded FORCE ROW LEVEL SECURITY")
+        assert says not in shop.run("why", "y_bi", "why.past").out
