@@ -28,7 +28,7 @@ from .properties.site import Site
 from .properties.worlds import DATABASES, one_of
 
 PROFILES = {
-    "quick": settings(max_examples=15, database=None, phases=[Phase.generate]),
+    "quick": settings(max_examples=8, database=None, phases=[Phase.generate]),
     "shrink": settings(max_examples=200, database=None, phases=[Phase.generate, Phase.shrink]),
     "thorough": settings(max_examples=3000),
 }
