@@ -14,7 +14,6 @@ from tests.cli.nursery import Nursery, opened
 LONGEST = (
     "tests/postgres/test_properties.py",
     "tests/aws/test_removal.py",
-    "tests/e2e/test_destroy.py",
     "tests/e2e/test_killed.py",
     "tests/postgres/test_taking_away.py",
     "tests/postgres/test_scenario.py",
@@ -22,10 +21,8 @@ LONGEST = (
     "tests/e2e/test_life.py",
     "tests/e2e/test_iam_policy.py",
     "tests/aws/test_errors.py",
-    "tests/aws/test_waiting.py",
     "tests/postgres/test_prove.py",
     "tests/e2e/test_credentials.py",
-    "tests/e2e/test_addresses.py",
 )
 
 

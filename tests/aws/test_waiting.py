@@ -19,6 +19,8 @@ from tests.sandbox_fixtures import Sandbox
 
 from .stage import Listener, StoppableAws, Stopped, carry_out, look, opened, remove, run, spec_of, state
 
+pytestmark = pytest.mark.slow
+
 CALLS = (
     "ec2:CreateSecurityGroup",
     "rds:CreateDBParameterGroup",

@@ -12,6 +12,8 @@ from tests.cli.test_bad_input import assert_refused
 from tests.e2e.conftest import PROVISION, REPLICA, Account
 from tests.sandbox_fixtures import tcp
 
+pytestmark = pytest.mark.slow
+
 OFFICE, GUEST = "127.0.0.1/32", "127.0.0.2/32"
 
 

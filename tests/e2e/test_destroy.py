@@ -15,6 +15,8 @@ from tests.aws.stage import account as everything
 from tests.cli.program import Ran
 from tests.e2e.conftest import PROVISION, REPLICA, ROLES, SECRET, Account
 
+pytestmark = pytest.mark.slow
+
 ASKED = f"Type {REPLICA} to take all of this away"
 DELETIONS = ["ModifyDBInstance", "DeleteDBInstance", "DeleteSecurityGroup", "DeleteDBParameterGroup", "DeleteSecret"]
 
