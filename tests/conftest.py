@@ -22,7 +22,6 @@ LONGEST = (
     "tests/e2e/test_iam_policy.py",
     "tests/aws/test_errors.py",
     "tests/postgres/test_prove.py",
-    "tests/e2e/test_credentials.py",
 )
 
 

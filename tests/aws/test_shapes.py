@@ -10,6 +10,8 @@ import pytest
 from .desk import SPEC, Desk, assert_told, desk
 from .stage import remove, state
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk"]
 
 

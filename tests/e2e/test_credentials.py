@@ -19,6 +19,8 @@ from tests.cli.program import Program, Ran
 from tests.cli.test_bad_input import assert_refused
 from tests.sandbox_fixtures import Sandbox, running_sandbox
 
+pytestmark = pytest.mark.slow
+
 REPLICA, USERS = "prod-db-analytics", ("bi", "ana")
 ADMIN = 'admin_secret = "prod-db/master"'
 WHO = "SELECT session_user, current_database(), pg_is_in_recovery()"

@@ -14,6 +14,8 @@ from cfnlint.config import ManualArgs
 from replica_access.aws.ownership import as_list, tags
 from tests.e2e.conftest import PROVISION, REPLICA, SECRET, Account
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a password that somebody has chosen"
 
 
