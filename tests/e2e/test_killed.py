@@ -229,6 +229,7 @@ SAYINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saying", SAYINGS)
 def test_killed_as_soon_as_it_has_said_something(pair: Pair, undisturbed: list[str], saying: str) -> None:
     pair.reset()
