@@ -12,10 +12,10 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: $(READY)
 	@$(BIN)/replica-access demo
 
-# All that a fresh machine can run. Much of it waits, so that there are three workers a core; the files go out in the
+# All that a fresh machine can run. Much of it waits, so that there are two workers a core; the files go out in the
 # order of tests/conftest.py, since those with the fewest tests are not the shortest.
 test: $(READY) check
-	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow" -n 6 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --ignore=tests/unit -m "not slow" -n 4 --dist loadfile --no-loadscope-reorder
 
 # Lint, types and the tests without I/O, side by side.
 check: $(READY)
