@@ -182,9 +182,8 @@ def _owner_of_others(facts: Facts) -> Iterator[Hit]:
             away = f"ALTER {keyword} {owned.name} OWNER TO {owner};"
             if owned.kind == "extension":  # which ALTER gives to nobody
                 away = f"REASSIGN OWNED BY {identifier(realm.rights.roles[owned.owner].name)} TO {owner};"
-            yield Hit(
-                server=legible(realm.server),
-                database=shown(realm.rights.database),
+            yield Hit.within(
+                realm,
                 subject=who,
                 object=about,
                 message=f"{who} owns the {about}, and can do with it what it likes.",
@@ -271,9 +270,8 @@ def _default_hit(realm: Realm, default: Default, reader: Oid, entries: list[Entr
     who = identifier(rights.roles[creator].name)
     place = f"in {shown(schema)}" if schema else "anywhere"
     plural = {"large object": "LARGE OBJECTS"}.get(kind, f"{kind.upper()}S")
-    return Hit(
-        server=legible(realm.server),
-        database=shown(rights.database),
+    return Hit.within(
+        realm,
         subject=role(rights, reader),
         object=f"{kind}s of {role(rights, creator)} {place}",
         message=f"{role(rights, reader)} gets {privileges} on every {kind} that {role(rights, creator)} makes {place}.",
@@ -390,9 +388,8 @@ def _exposed(facts: Facts) -> Iterator[Hit]:
 def _exposed_hits(realm: Realm, reader: Oid, objects: Objects, names: list[str], entries: list[Entry]) -> Iterator[Hit]:
     who, through = role(realm.rights, reader), ", ".join(role(realm.rights, entry.grantee) for entry in entries)
     for about, some in groups(objects, names):
-        yield Hit(
-            server=legible(realm.server),
-            database=shown(realm.rights.database),
+        yield Hit.within(
+            realm,
             subject=who,
             object=about,
             message=f"{who} can read {about}, which the spec excludes, through {through or 'a role that reads all'}.",

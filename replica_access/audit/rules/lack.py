@@ -81,9 +81,8 @@ def _unseen(facts: Facts) -> Iterator[Hit]:
         for schema, names in found.items():
             if names:
                 listed = ", ".join(shown(name) for name in sorted(names)[:6]) + (" …" if len(names) > 6 else "")
-                yield Hit(
-                    server=legible(realm.server),
-                    database=shown(realm.rights.database),
+                yield Hit.within(
+                    realm,
                     subject="readers",
                     object=shown(schema),
                     message=f"{_relations(len(names))} in {shown(schema)} can be read by no reader: {listed}.",
@@ -124,9 +123,8 @@ def _uncovered(facts: Facts) -> Iterator[Hit]:
                     if _is_planned(rule, creator) or _will_read(realm, reader.oid, creator.oid, schema):
                         continue
                     who = shown(rule.reader)
-                    yield Hit(
-                        server=legible(realm.server),
-                        database=shown(rights.database),
+                    yield Hit.within(
+                        realm,
                         subject=who,
                         object=f"{shown(schema)} by {shown(creator.name)}",
                         message=f"The next table that {shown(creator.name)} makes in {shown(schema)} is none"

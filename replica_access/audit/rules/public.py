@@ -127,9 +127,8 @@ def _future(facts: Facts) -> Iterator[Hit]:
             privileges = ", ".join(entry.privilege for entry in entries)
             where = f" IN SCHEMA {identifier(default.schema)}" if default.schema else ""
             place = f"in {shown(default.schema)}" if default.schema else "anywhere"
-            yield Hit(
-                server=legible(realm.server),
-                database=shown(rights.database),
+            yield Hit.within(
+                realm,
                 subject="PUBLIC",
                 object=f"{default.kind}s of {shown(creator)} {place}",
                 message=f"Everybody gets {privileges} on every {default.kind} that {shown(creator)} makes {place}.",
@@ -142,9 +141,8 @@ def _future(facts: Facts) -> Iterator[Hit]:
 def _large_objects(facts: Facts) -> Iterator[Hit]:
     for realm in facts.realms:
         if realm.rights.large_objects_open:
-            yield Hit(
-                server=legible(realm.server),
-                database=shown(realm.rights.database),
+            yield Hit.within(
+                realm,
                 subject="PUBLIC",
                 object="lo_compat_privileges",
                 message="Everybody may read and write every large object: their privileges are not looked at.",

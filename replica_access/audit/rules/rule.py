@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from replica_access.audit.facts import Facts
+from replica_access.audit.realm import Realm
 from replica_access.findings import Finding, RuleSummary
-from replica_access.names import pasteable
+from replica_access.names import legible, pasteable, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,20 @@ class Hit:
     remedy: str
     evidence: str
     database: str | None = None
+
+    @classmethod
+    def within(
+        cls,
+        realm: Realm,
+        *,
+        subject: str,
+        object: str,  # noqa: A002  # as `Finding` has it
+        message: str,
+        remedy: str,
+        evidence: str,
+    ) -> Hit:
+        """Return a hit about something in the database of `realm`."""
+        return cls(legible(realm.server), subject, object, message, remedy, evidence, shown(realm.rights.database))
 
 
 @dataclass(frozen=True, slots=True)

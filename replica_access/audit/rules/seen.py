@@ -15,7 +15,7 @@ from replica_access.audit.realm import Realm
 from replica_access.audit.rules.rule import Hit, Rule
 from replica_access.audit.sql import identifier
 from replica_access.model import Oid
-from replica_access.names import legible, shown
+from replica_access.names import shown
 from replica_access.rights import RELATIONS, Parts, View
 
 
@@ -33,9 +33,8 @@ def _no_rows(facts: Facts) -> Iterator[Hit]:
                         policy = f"CREATE POLICY {identifier(f'{realm.rights.roles[reader].name} reads')[:63]}"
                         table = on(objects, name).removeprefix("TABLE ")
                         to = identifier(realm.rights.roles[reader].name)
-                        yield Hit(
-                            server=legible(realm.server),
-                            database=shown(realm.rights.database),
+                        yield Hit.within(
+                            realm,
                             subject=who,
                             object=what,
                             message=f"{who} may read {what}, and finds no rows: no policy is for it.",
@@ -55,9 +54,8 @@ def _refused(facts: Facts) -> Iterator[Hit]:
                 f" TO {identifier(realm.rights.roles[base.reader].name)};"
                 for base in bases
             )
-            yield Hit(
-                server=legible(realm.server),
-                database=shown(realm.rights.database),
+            yield Hit.within(
+                realm,
                 subject=who,
                 object=what,
                 message=f"{who} may read the view {what}, and is refused all the same: it reads {listed}.",
@@ -79,14 +77,12 @@ def _leaking(facts: Facts) -> Iterator[Hit]:
             whose = ", ".join(
                 dict.fromkeys(role(realm.rights, base.reader) for base, names in excluded.items() if names)
             )
-            yield Hit(
-                server=legible(realm.server),
-                database=shown(realm.rights.database),
+            yield Hit.within(
+                realm,
                 subject=who,
                 object=what,
                 message=f"{who} sees {listed}, which the spec excludes, through the view {what}.",
-                remedy=f"-- exclude {what} in the spec too, or apply grants it again\n"
-                f"{_revoke(realm, reader, view.schema, view.name)}",
+                remedy=_out_of_sight(realm, reader, view.schema, view.name),
                 evidence=f"the view reads it with the rights of {whose}",
             )
 
@@ -96,8 +92,10 @@ def _parts(facts: Facts) -> Iterator[Hit]:
     for realm in facts.realms:
         for part in realm.rights.parts:
             parent = realm.rights.relation(part.schema, part.parent)
-            for reader in sorted(realm.granted_to) if parent is not None else ():
-                if parent is None or not realm.access.holds(reader, parent, "SELECT"):
+            if parent is None:
+                continue
+            for reader in sorted(realm.granted_to):
+                if not realm.access.holds(reader, parent, "SELECT"):
                     continue
                 excluded = [name for name in part.children if realm.is_excluded(reader, part.child_schema, name)]
                 if excluded:
@@ -107,26 +105,28 @@ def _parts(facts: Facts) -> Iterator[Hit]:
 def _part(realm: Realm, reader: Oid, part: Parts, excluded: list[str]) -> Hit:
     what, who = shown(part.schema, part.parent), role(realm.rights, reader)
     listed = ", ".join(shown(part.child_schema, name) for name in excluded[:6]) + (" …" if len(excluded) > 6 else "")
-    return Hit(
-        server=legible(realm.server),
-        database=shown(realm.rights.database),
+    return Hit.within(
+        realm,
         subject=who,
         object=what,
         message=f"{who} sees {listed}, which the spec excludes, as part of {what}.",
-        remedy=f"-- exclude {what} in the spec too, or apply grants it again\n"
-        f"{_revoke(realm, reader, part.schema, part.parent)}",
+        remedy=_out_of_sight(realm, reader, part.schema, part.parent),
         evidence=f"who reads {what} reads all that it is made of",
     )
 
 
-def _revoke(realm: Realm, reader: Oid, schema: str, name: str) -> str:
+def _out_of_sight(realm: Realm, reader: Oid, schema: str, name: str) -> str:
+    """Return what keeps `reader` from reading a relation that shows what is excluded."""
     objects = realm.rights.relation(schema, name)
-    entries = [e for e in objects.entries if e.grantee == reader and e.privilege == "SELECT"] if objects else []
-    if objects is None:
-        return ""
-    if not entries:
-        return ending(realm.access, reader, objects, [name], "SELECT")
-    return revoke(realm.rights, objects, [name], entries)
+    end = ""
+    if objects is not None:
+        entries = [e for e in objects.entries if e.grantee == reader and e.privilege == "SELECT"]
+        end = (
+            revoke(realm.rights, objects, [name], entries)
+            if entries
+            else ending(realm.access, reader, objects, [name], "SELECT")
+        )
+    return f"-- exclude {shown(schema, name)} in the spec too, or apply grants it again\n{end}"
 
 
 def _views(facts: Facts) -> Iterator[tuple[Realm, Oid, View]]:
